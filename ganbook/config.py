@@ -1,0 +1,127 @@
+"""The parameters of one run: a frozen dataclass, checked on entry, the same for notebook, papermill and command line."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from ganbook.errors import InputError, unknown_name
+from ganbook.losses import get_loss
+from ganbook.nn.dcgan import NORMS, stages
+
+
+@dataclass(frozen=True)
+class Config:
+    """One GAN run; a run is its parameters, so two runs with equal ones are the same run."""
+
+    dataset: str = "mnist"  # a name that `ganbook.data.load` knows
+    resolution: int = 28  # pixels: 28, 32 or 64
+    conditional: bool = True  # give both networks the class label
+    loss: str = "nonsaturating"  # a name in `ganbook.losses.LOSSES`
+    norm: str = "batch"  # discriminator: batch, spectral or none
+    latent_dim: int = 64  # length of z
+    width_g: int = 32  # feature maps of the generator's last hidden layer
+    width_d: int = 32  # feature maps of the discriminator's first layer
+    batch_size: int = 64  # images per step
+    steps: int = 2000  # generator steps
+    n_dis: int = 1  # discriminator steps per generator step
+    lr_g: float = 2.0e-4  # Adam's learning rate, generator
+    lr_d: float = 2.0e-4  # Adam's learning rate, discriminator
+    beta1: float = 0.5  # Adam's first moment
+    beta2: float = 0.999  # Adam's second moment
+    ema_decay: float = 0.999  # of the averaged generator, per step
+    flip: bool = False  # mirror half of the images
+    n_eval: int = 5000  # samples that the metrics see
+    seed: int = 0  # networks, latents and data order
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Config).items():
+            object.__setattr__(self, name, checked(name, getattr(self, name), kind))
+        get_loss(self.loss)
+        if self.norm not in NORMS:
+            raise unknown_name("normalisation", self.norm, NORMS)
+        stages(self.resolution)
+        for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval"):
+            require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
+        for name in ("lr_g", "lr_d"):
+            require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        for name in ("beta1", "beta2", "ema_decay"):
+            require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Config:
+        """A configuration from names and values.
+
+        Raises:
+            InputError: a name that is no parameter (the nearest is suggested), or a value of the wrong type or range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise unknown_name("parameter", name, known)
+        return cls(**values)
+
+
+def checked(name: str, value: Any, kind: type) -> Any:
+    """``value`` as ``kind``, refusing what merely looks like it; whole numbers are accepted as floats.
+
+    Raises:
+        InputError: another type, or a number that is not finite.
+    """
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        hint = " YAML reads 2e-4 as text: write 2.0e-4." if kind is float and isinstance(value, str) else ""
+        raise InputError(f"Parameter {name} is {_article(kind)}, got {value!r} ({type(value).__name__}).{hint}")
+    if kind is float and not math.isfinite(value):
+        raise InputError(f"Parameter {name} is a finite number, got {value}.")
+    return value
+
+
+def require(name: str, value: Any, holds: bool, expected: str) -> None:
+    """Raise unless ``holds``.
+
+    Raises:
+        InputError: names the parameter, its value and what was expected.
+    """
+    if not holds:
+        raise InputError(f"Parameter {name} must be {expected}, got {value!r}.")
+
+
+def _article(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "text", bool: "True or False"}[kind]
+
+
+# names that IPython itself puts into a notebook's namespace
+IPYTHON_NAMES = {"In", "Out", "exit", "quit", "get_ipython"}
+
+
+def notebook_parameters(namespace: Mapping[str, Any], allowed: set[str]) -> dict[str, Any]:
+    """The plain values that a notebook has defined so far, refusing names outside ``allowed``.
+
+    Call it right after the parameters cell: everything papermill injected is then in the namespace, and a misspelt
+    parameter, which papermill itself lets through, shows as a name that nobody knows.
+
+    Args:
+        namespace: the notebook's `globals()`.
+        allowed: the parameters that the notebook documents.
+
+    Raises:
+        InputError: a plain value under an unknown name; the nearest parameter is suggested.
+    """
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and name not in IPYTHON_NAMES
+        and not isinstance(value, type | types.ModuleType)
+        and not callable(value)
+    }
+    for name in values:
+        if name not in allowed:
+            raise unknown_name("parameter", name, allowed)
+    return values

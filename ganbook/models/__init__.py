@@ -1,0 +1,1 @@
+"""How networks and losses become parameter updates."""

@@ -1,0 +1,198 @@
+"""A GAN as two update rules: networks, a loss and two optimisers become discriminator and generator steps.
+
+Algorithm 1 of Goodfellow et al. (2014) with any loss of `ganbook.losses`, any pair of networks, labels or none.
+The loop that calls these steps is `ganbook.training.train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ganbook.errors import InputError
+from ganbook.losses import check_logits, get_loss
+
+
+def ema_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """The exponential moving average ``ema ← d·ema + (1 - d)·model``, in place, as `AveragedModel` wants it.
+
+    Early on d is ``(1 + n) / (10 + n)`` where that is smaller, so that a short run forgets its random start.
+    Integer buffers (BatchNorm's batch counter) are copied.
+    """
+
+    @torch.no_grad()
+    def average(ema: list[Tensor], current: list[Tensor], n_averaged: Tensor | int) -> None:
+        d = min(decay, (1 + int(n_averaged)) / (10 + int(n_averaged)))
+        if ema[0].is_floating_point():
+            torch._foreach_lerp_(ema, current, 1 - d)
+        else:
+            torch._foreach_copy_(ema, current)
+
+    return average
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Within the block the network's parameters receive no gradient (its inputs still do)."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+class GAN:
+    """Two networks, a loss and what updates them.
+
+    Args:
+        generator: maps `(z, y)` to samples; has `latent_dim`.
+        discriminator: maps `(x, y)` to logits `(N,)`, large on real.
+        loss: a name in `ganbook.losses.LOSSES`.
+        lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
+        betas: Adam's moments.
+        ema_decay: decay of the averaged generator per generator step; its BatchNorm buffers are averaged too.
+        seed: of the latents' own random stream.
+        device: where the networks live.
+
+    `real`, where a step takes it, is `(N, …)` on that device, `labels` `(N,)` int64 or None.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        loss: str = "nonsaturating",
+        lr_g: float = 2e-4,
+        lr_d: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        ema_decay: float = 0.999,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        # channels_last is the layout in which CPU and GPU convolutions are fastest; it changes no value's meaning
+        self.generator = generator.to(self.device, memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
+        self.loss = get_loss(loss)
+        self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
+        self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
+        self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay), use_buffers=True).eval()
+        self.ema.requires_grad_(False)
+        self.rng = torch.Generator(self.device).manual_seed(seed)
+
+    def latents(self, n: int) -> Float[Tensor, "n latent"]:
+        """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
+        return torch.randn(n, self.generator.latent_dim, generator=self.rng, device=self.device)
+
+    def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
+        """One descent step of the discriminator; the generator receives nothing.
+
+        Real and fake go through in separate batches: BatchNorm then normalises each with its own statistics.
+
+        Returns:
+            The mean loss before the step, detached, still on the device.
+        """
+        with torch.no_grad():
+            fake = self.generator(self.latents(len(real)), labels)
+        real_logits = self.discriminator(real, labels)
+        fake_logits = self.discriminator(fake, labels)
+        check_logits(real_logits, fake_logits)
+        loss = self.loss.d(real_logits, fake_logits).mean()
+        self.optimizer_d.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer_d.step()
+        return loss.detach()
+
+    def generator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
+        """One descent step of the generator through the discriminator, whose parameters receive nothing.
+
+        `real` gives the batch size, and its logits where the loss is relativistic.
+
+        Returns:
+            The mean loss before the step, detached, still on the device.
+        """
+        with frozen(self.discriminator):
+            fake_logits = self.discriminator(self.generator(self.latents(len(real)), labels), labels)
+            # the other losses ignore their first argument: it costs no forward pass
+            real_logits = self.discriminator(real, labels) if self.loss.relativistic else fake_logits
+            check_logits(real_logits, fake_logits)
+            loss = self.loss.g(real_logits, fake_logits).mean()
+            self.optimizer_g.zero_grad(set_to_none=True)
+            loss.backward()
+        self.optimizer_g.step()
+        self.ema.update_parameters(self.generator)
+        return loss.detach()
+
+    @torch.no_grad()
+    def sample(
+        self, z: Float[Tensor, "n latent"], labels: Int[Tensor, " n"] | None = None, *, batch_size: int = 256
+    ) -> Tensor:
+        """Samples of the averaged generator in evaluation mode, `(n, …)` on the CPU.
+
+        Raises:
+            InputError: latents of the wrong length, or a label that is not a class.
+        """
+        check_latents(z, self.generator.latent_dim)
+        check_label_range(labels, getattr(self.generator, "n_classes", 0))
+        samples = []
+        for start in range(0, len(z), batch_size):
+            part = slice(start, start + batch_size)
+            y = None if labels is None else labels[part].to(self.device)
+            samples.append(self.ema(z[part].to(self.device), y).cpu())
+        return torch.cat(samples)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later step depends on."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer_g": self.optimizer_g.state_dict(),
+            "optimizer_d": self.optimizer_d.state_dict(),
+            "rng": self.rng.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for module in ("generator", "discriminator", "ema"):
+            getattr(self, module).load_state_dict(state[module])
+        for name in ("optimizer_g", "optimizer_d"):
+            optimizer = getattr(self, name)
+            optimizer.load_state_dict(state[name])
+            for parameter, moments in optimizer.state.items():  # back to the parameter's memory layout, as when saved
+                for key, value in moments.items():
+                    if value.shape == parameter.shape:
+                        moments[key] = torch.empty_like(parameter).copy_(value)
+        self.rng.set_state(state["rng"])
+
+
+def check_latents(z: Tensor, latent_dim: int) -> None:
+    """Refuse latents of another model.
+
+    Raises:
+        InputError: `z` is not `(N, latent_dim)`.
+    """
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise InputError(f"This generator takes latents of shape (N, {latent_dim}), got {tuple(z.shape)}.")
+
+
+def check_label_range(labels: Tensor | None, n_classes: int) -> None:
+    """Refuse labels that are no classes.
+
+    Raises:
+        InputError: a value outside 0 … n_classes - 1, or labels for a generator without classes.
+    """
+    if labels is None or len(labels) == 0:
+        return
+    if n_classes == 0:
+        raise InputError("This generator was trained without labels, got some. Leave the labels out.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        raise InputError(f"Labels are 0 … {n_classes - 1}, got values from {low} to {high}.")

@@ -1,0 +1,1 @@
+"""Networks and layers, one file a family. Generators map latents to images, discriminators images to logits."""

@@ -1,0 +1,153 @@
+"""DCGAN (Radford, Metz & Chintala 2016), for 28, 32 and 64 pixels, with optional class labels.
+
+The paper's guidelines: strided convolutions instead of pooling, BatchNorm in both networks except at the image ends,
+ReLU and a last tanh in the generator, LeakyReLU(0.2) in the discriminator, no hidden dense layers, weights from
+N(0, 0.02²). Labels enter the generator as an embedding beside the latent (Mirza & Osindero 2014) and the
+discriminator as a projection, ``D(x, y) = w·h(x) + e_y·h(x)`` (Miyato & Koyama 2018, eq. 6).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganbook.errors import InputError, unknown_name
+
+# resolution: (side of the first feature map, how often it is doubled)
+STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}
+NORMS = ("batch", "spectral", "none")
+
+
+def stages(resolution: int) -> tuple[int, int]:
+    """The side of the smallest feature map and the number of doublings that lead to ``resolution``.
+
+    Raises:
+        InputError: DCGAN is not defined here for that resolution.
+    """
+    if resolution not in STAGES:
+        raise InputError(
+            f"DCGAN makes images of {', '.join(map(str, STAGES))} pixels, got resolution={resolution}. "
+            "Choose one of these; ganbook.data resizes the images to it."
+        )
+    return STAGES[resolution]
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02²), BatchNorm scales from N(1, 0.02²), biases 0 (Radford et al. 2016, section 4)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """Latents `(N, latent_dim)` and optional labels `(N,)` to images `(N, channels, resolution, resolution)`.
+
+    Args:
+        resolution: 28, 32 or 64.
+        channels: 1 for grey, 3 for colour.
+        latent_dim: length of z.
+        width: feature maps before the last layer; each earlier stage has twice as many.
+        n_classes: 0 for no labels.
+    """
+
+    def __init__(
+        self, *, resolution: int, channels: int, latent_dim: int = 100, width: int = 64, n_classes: int = 0
+    ) -> None:
+        super().__init__()
+        side, doublings = stages(resolution)
+        self.latent_dim, self.n_classes = latent_dim, n_classes
+        self.embed = nn.Embedding(n_classes, latent_dim) if n_classes else None
+        maps = width * 2 ** (doublings - 1)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(latent_dim * (2 if n_classes else 1), maps, side, bias=False),  # 1 -> side
+            nn.BatchNorm2d(maps),
+            nn.ReLU(),
+        ]
+        for _ in range(doublings - 1):
+            layers += [
+                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(maps // 2),
+                nn.ReLU(),
+            ]
+            maps //= 2
+        layers += [nn.ConvTranspose2d(maps, channels, 4, stride=2, padding=1), nn.Tanh()]
+        self.net = nn.Sequential(*layers)
+        initialise(self)
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight)  # on the scale of the latents it stands beside
+
+    def forward(
+        self, z: Float[Tensor, "n latent"], y: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(check_labels(y, self.n_classes))], dim=1)
+        return self.net(z[:, :, None, None])
+
+
+class Discriminator(nn.Module):
+    """Images `(N, channels, resolution, resolution)` and optional labels `(N,)` to logits `(N,)`.
+
+    Args:
+        norm: `"batch"` as in the paper, `"spectral"` (Miyato et al. 2018) or `"none"`.
+    """
+
+    def __init__(
+        self, *, resolution: int, channels: int, width: int = 64, n_classes: int = 0, norm: str = "batch"
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise unknown_name("normalisation", norm, NORMS)
+        side, doublings = stages(resolution)
+        self.n_classes = n_classes
+        self.shape = (channels, resolution, resolution)
+        constrain = spectral_norm if norm == "spectral" else lambda module: module
+        layers: list[nn.Module] = []
+        maps_in, maps = channels, width
+        for stage in range(doublings):
+            batch_norm = norm == "batch" and stage > 0
+            layers += [constrain(nn.Conv2d(maps_in, maps, 4, stride=2, padding=1, bias=not batch_norm))]
+            layers += [nn.BatchNorm2d(maps)] if batch_norm else []
+            layers += [nn.LeakyReLU(0.2)]
+            maps_in, maps = maps, maps * 2
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        size = maps_in * side * side
+        self.head = nn.Linear(size, 1)
+        self.project = nn.Embedding(n_classes, size) if n_classes else None
+        initialise(self)
+        if norm == "spectral":
+            self.head = spectral_norm(self.head)
+            self.project = spectral_norm(self.project) if self.project is not None else None
+
+    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+        if x.shape[1:] != self.shape:
+            raise InputError(
+                f"This discriminator reads images of shape (N, {', '.join(map(str, self.shape))}), got "
+                f"{tuple(x.shape)}. Load the data at the resolution and colour the networks were built for."
+            )
+        h = self.features(x)
+        logits = self.head(h).flatten()
+        if self.project is not None:
+            logits = logits + (self.project(check_labels(y, self.n_classes)) * h).sum(1)
+        return logits
+
+
+def check_labels(y: Tensor | None, n_classes: int) -> Tensor:
+    """The labels, if they are there at all.
+
+    Values are not read here, which would stop a GPU at each step; an index out of range is caught where labels enter.
+
+    Raises:
+        InputError: a conditional network was called without labels.
+    """
+    if y is None:
+        raise InputError(
+            f"This network was built for {n_classes} classes and needs labels, got none. Pass y of shape (N,) with "
+            f"values 0 … {n_classes - 1}, or build the network with n_classes=0."
+        )
+    return y

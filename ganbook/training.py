@@ -1,0 +1,128 @@
+"""The training loop: Algorithm 1 of Goodfellow et al. (2014), with history, checkpoints and hooks.
+
+The loop never waits for the device: losses stay tensors and are read once every ``log_every`` steps. It is told what
+to do by callables, so that a test, a notebook and a batch run share it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ganbook.errors import DivergenceError, InputError
+
+Batch = tuple[Tensor, Tensor | None]
+Row = dict[str, float]
+
+
+class Model(Protocol):
+    """What can be trained: two updates, each returning its mean loss as a scalar tensor on the device."""
+
+    def discriminator_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor: ...
+
+    def generator_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor: ...
+
+
+@dataclass
+class History:
+    """What a run logged, one row per ``log_every`` generator steps, and how far it has come."""
+
+    rows: list[Row] = field(default_factory=list)
+    step: int = 0  # generator steps done
+    seconds: float = 0.0  # spent in the loop, hooks included
+
+    def column(self, name: str) -> list[float]:
+        """All values of one quantity, e.g. ``"d_loss"``."""
+        return [row[name] for row in self.rows]
+
+
+Hook = Callable[[History], None]
+
+
+def train(
+    model: Model,
+    batches: Iterator[Batch],
+    *,
+    steps: int,
+    n_dis: int = 1,
+    log_every: int = 50,
+    hooks: Iterable[Hook] = (),
+    history: History | None = None,
+    progress: bool = True,
+) -> History:
+    """Train until ``steps`` generator steps are done.
+
+    Args:
+        model: a `ganbook.models.gan.GAN`, or anything with the same two updates.
+        batches: endless `(real, labels)`, already on the device.
+        steps: generator steps in all, those of ``history`` included.
+        n_dis: discriminator steps before each generator step, the k of Algorithm 1.
+        log_every: steps between two rows of the history; hooks run after each row.
+        hooks: called with the history after each row: a checkpoint, a picture, a metric.
+        history: of a run to be continued.
+        progress: show a bar in terminal or notebook.
+
+    Returns:
+        The history; row columns are ``step``, ``d_loss``, ``g_loss`` (means over the interval) and ``seconds``.
+
+    Raises:
+        DivergenceError: a loss became NaN or infinite; the message names the step.
+        InputError: a step count below one.
+    """
+    if min(steps, n_dis, log_every) < 1:
+        raise InputError(f"steps, n_dis and log_every count from 1, got {steps}, {n_dis} and {log_every}.")
+    history = history if history is not None else History()
+    bar = tqdm(total=steps, initial=history.step, unit="step", disable=not progress, mininterval=0.5)
+    start = time.perf_counter() - history.seconds
+    pending: list[Tensor] = []
+    while history.step < steps:
+        for _ in range(n_dis):
+            real, labels = next(batches)
+            d_loss = model.discriminator_step(real, labels)
+        g_loss = model.generator_step(real, labels)
+        pending.append(torch.stack([d_loss, g_loss]))
+        history.step += 1
+        bar.update()
+        if history.step % log_every == 0 or history.step == steps:
+            losses = torch.stack(pending).double().cpu()  # the only place where the loop waits for the device
+            check_finite(losses, history)
+            pending.clear()
+            d_mean, g_mean = losses.mean(0).tolist()
+            history.seconds = time.perf_counter() - start
+            history.rows.append({"step": history.step, "d_loss": d_mean, "g_loss": g_mean, "seconds": history.seconds})
+            bar.set_postfix(d_loss=f"{d_mean:.3f}", g_loss=f"{g_mean:.3f}")
+            for hook in hooks:
+                hook(history)
+            history.seconds = time.perf_counter() - start
+    bar.close()
+    return history
+
+
+def check_finite(losses: Tensor, history: History) -> None:
+    """Stop at the first non-finite loss.
+
+    Args:
+        losses: `(k, 2)`, discriminator and generator loss of the last k steps up to ``history.step``.
+
+    Raises:
+        DivergenceError: says at which step, which loss, and what usually helps.
+    """
+    bad = ~losses.isfinite()
+    if not bad.any():
+        return
+    row = int(bad.any(1).nonzero()[0])
+    which = " and ".join(name for name, b in zip(("discriminator", "generator"), bad[row].tolist(), strict=True) if b)
+    value = losses[row][bad[row]][0].item()
+    raise DivergenceError(
+        f"The {which} loss became {'NaN' if math.isnan(value) else value} at step "
+        f"{history.step - len(losses) + row + 1}; training stopped. Usual remedies: a smaller learning rate "
+        "(lr_d first), another loss (unbounded critics, loss=wasserstein, need a Lipschitz constraint such as "
+        "norm=spectral), or norm=spectral in the discriminator."
+    )
