@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -196,6 +197,16 @@ class Run:
                 last = time.monotonic()
 
         return keep
+
+
+def default_folder(name: str, config: Config) -> Path:
+    """Where a run goes that was told no folder: ``runs/adhoc/NAME/HASH`` in the repository, one for each configuration.
+
+    The environment variable ``GANBOOK_RUNS`` names another place than the repository's ``runs``.
+    """
+    runs = Path(os.environ.get("GANBOOK_RUNS") or Path(__file__).parent.parent / "runs")
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()
+    return runs / "adhoc" / name / digest[:8]
 
 
 def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.device) -> GAN:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
@@ -23,16 +24,12 @@ def ema_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | 
     """The exponential moving average ``ema ← d·ema + (1 - d)·model``, in place, as `AveragedModel` wants it.
 
     Early on d is ``(1 + n) / (10 + n)`` where that is smaller, so that a short run forgets its random start.
-    Integer buffers (BatchNorm's batch counter) are copied.
     """
 
     @torch.no_grad()
     def average(ema: list[Tensor], current: list[Tensor], n_averaged: Tensor | int) -> None:
         d = min(decay, (1 + int(n_averaged)) / (10 + int(n_averaged)))
-        if ema[0].is_floating_point():
-            torch._foreach_lerp_(ema, current, 1 - d)
-        else:
-            torch._foreach_copy_(ema, current)
+        torch._foreach_lerp_(ema, current, 1 - d)
 
     return average
 
@@ -56,7 +53,7 @@ class GAN:
         loss: a name in `ganbook.losses.LOSSES`.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
-        ema_decay: decay of the averaged generator per generator step; its BatchNorm buffers are averaged too.
+        ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
         seed: of the latents' own random stream.
         device: where the networks live.
 
@@ -83,7 +80,7 @@ class GAN:
         self.loss = get_loss(loss)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
-        self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay), use_buffers=True).eval()
+        self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
         self.ema.requires_grad_(False)
         self.rng = torch.Generator(self.device).manual_seed(seed)
 
@@ -131,10 +128,38 @@ class GAN:
         return loss.detach()
 
     @torch.no_grad()
+    def refresh_batchnorm(self, *, batches: int = 16, batch_size: int = 128) -> None:
+        """Give the averaged generator BatchNorm statistics of its own: the means over fresh batches of latents.
+
+        Neither the trained generator's running statistics nor their average belong to the averaged weights; sampling
+        with them shifts colour and contrast ("standing statistics", Brock et al. 2019, section 4). Labels are drawn
+        uniformly. Uses a random stream of its own, so training goes on as if this had not been called.
+        """
+        layers = [m for m in self.ema.modules() if isinstance(m, _BatchNorm)]
+        if not layers:
+            return
+        rng = torch.Generator(self.device).manual_seed(0)
+        n_classes = getattr(self.generator, "n_classes", 0)
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over the batches
+            layer.train()
+        for _ in range(batches):
+            z = torch.randn(batch_size, self.generator.latent_dim, generator=rng, device=self.device)
+            y = torch.randint(n_classes, (batch_size,), generator=rng, device=self.device) if n_classes else None
+            self.ema(z, y)
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()
+
+    @torch.no_grad()
     def sample(
         self, z: Float[Tensor, "n latent"], labels: Int[Tensor, " n"] | None = None, *, batch_size: int = 256
     ) -> Tensor:
         """Samples of the averaged generator in evaluation mode, `(n, …)` on the CPU.
+
+        Call `refresh_batchnorm` first if training went on since the last time.
 
         Raises:
             InputError: latents of the wrong length, or a label that is not a class.

@@ -1,0 +1,53 @@
+"""What is measured at the end of a GAN run, with the protocol that its numbers carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ganbook import data
+from ganbook.experiment import Run
+from ganbook.judge import RECIPES, load_judge
+
+
+def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
+    """Metrics of the averaged generator, flat, with their ``protocol``; samples come from latents of ``seed``.
+
+    ``judge_accuracy``
+        share of conditional samples that the set's judge reads as the asked class.
+    ``within_class_spread``
+        standard deviation of a pixel over the samples of one class, averaged over pixels and classes, divided by the
+        same figure for the data: 1 is the data's variety, 0 is one picture a class. Without classes: over all samples.
+
+    A set that has no judge is measured without one, and the record simply has no accuracy.
+    """
+    config = run.config
+    run.gan.refresh_batchnorm()
+    fake, labels = run.sample(config.n_eval, seed=seed)
+    held_out = data.load(config.dataset, split="test", resolution=config.resolution)
+    real, real_labels = data.to_tensors(held_out)
+    protocol: dict[str, Any] = {
+        "dataset": config.dataset,
+        "split": "test",
+        "preprocessing": held_out.preprocessing,
+        "n_real": len(real),
+        "n_fake": len(fake),
+    }
+    metrics: dict[str, Any] = {}
+    name = config.dataset.partition(":")[0]
+    if labels is not None and name in RECIPES and RECIPES[name].resolution == config.resolution:
+        judge = load_judge(name)
+        metrics["judge_accuracy"] = judge.accuracy(fake, labels)
+        metrics["judge_accuracy_real"] = judge.accuracy(real, real_labels)
+        protocol |= {"extractor": f"{name}-judge", "extractor_sha256": judge.sha256}
+    everything = torch.zeros(len(fake), dtype=torch.int64), torch.zeros(len(real), dtype=torch.int64)
+    fake_groups, real_groups = (labels, real_labels) if labels is not None else everything
+    metrics["within_class_spread"] = spread(fake, fake_groups) / spread(real, real_groups)
+    return {**metrics, "protocol": protocol}
+
+
+def spread(images: torch.Tensor, groups: torch.Tensor) -> float:
+    """The standard deviation of a pixel within a group, averaged over pixels and groups of at least two images."""
+    parts = [images[groups == group] for group in groups.unique()]
+    return torch.stack([part.std(0).mean() for part in parts if len(part) > 1]).mean().item()
