@@ -1,0 +1,185 @@
+"""From finished runs to pages: stage the book's source, then let Jupyter Book build it.
+
+python -m book.tools.build stage cpu    # book/*, executed notebooks and records -> book/_build/source
+python -m book.tools.build html cpu     # -> book/_build/html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ganbook.batch import EXPERIMENTS, Run, load_experiments, plan, theory_runs
+from ganbook.errors import DataError, GanbookError
+from ganbook.notebooks import COMPLETE, EXECUTED, FAILURE
+
+BOOK, RUNS = Path("book"), Path("runs")
+COMMITTED = BOOK / "results"  # records that are kept in git
+NOT_STAGED = {"_build", "tools", "results", "decisions", "__pycache__"}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the book of one scale is built; the book that readers open is the one of scale `cpu`."""
+
+    source: Path
+    manifest: Path  # what is staged, with digests
+    output: Path  # jupyter-book writes to output/_build
+    done: Path  # written when the pages are complete
+
+    @classmethod
+    def at(cls, scale: str) -> Paths:
+        """The paths for a scale."""
+        output = BOOK if scale == "cpu" else BOOK / "_build" / scale
+        build = output / "_build"
+        return cls(build / "source", build / "source.json", output, build / "book.json")
+
+    @property
+    def index(self) -> Path:
+        """The page to open."""
+        return self.output / "_build" / "html" / "index.html"
+
+
+def inputs(scale: str) -> list[str]:
+    """Files, runs aside, from which the staged source is made."""
+    tools = sorted(BOOK.glob("tools/*.py"))
+    records = [f for s in sorted(RUNS.glob("*")) if s.name != scale for f in sorted(s.glob(f"*/*/{COMPLETE}"))]
+    committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
+    pairs = sorted(Path("notebooks").rglob("*.ipynb"))
+    code = [Path("ganbook/results.py"), EXPERIMENTS, *tools]
+    return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
+
+
+def static_files() -> Iterator[Path]:
+    """Everything under ``book/`` that goes into the staged source as it is."""
+    for path in sorted(BOOK.rglob("*")):
+        relative = path.relative_to(BOOK)
+        if path.is_file() and not NOT_STAGED & {*relative.parts} and not path.name.startswith("."):
+            yield path
+
+
+def stage(scale: str) -> None:
+    """Assemble the source of the book: static pages, executed chapters, results pages.
+
+    Only files whose content changed are written, so that Sphinx rebuilds only their pages.
+
+    Raises:
+        DataError: a record is damaged, or table of contents and notebooks do not match.
+    """
+    from book.tools import chapters, pages
+
+    paths = Paths.at(scale)
+    experiments = load_experiments()
+    runs = [*theory_runs(), *plan(experiments, scale)]
+    staged: dict[str, Callable[[], bytes]] = {str(f.relative_to(BOOK)): f.read_bytes for f in static_files()}
+    for run in runs:
+        if run.chapter:
+            staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
+    staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
+    check_contents(staged)
+    digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
+    for file in [file for file in paths.source.rglob("*") if file.is_file()]:
+        if str(file.relative_to(paths.source)) not in staged:
+            file.unlink()
+    claims = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
+    paths.manifest.write_text(json.dumps({"scale": scale, "claims": claims, "files": digests}, indent=1) + "\n")
+
+
+def chapter_page(run: Run) -> str:
+    """Where a chapter stands in the book: as its notebook stands under ``notebooks/``."""
+    return str(run.notebook.relative_to("notebooks").with_suffix(".ipynb"))
+
+
+def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
+    """Every notebook has its line in ``_toc.yml``, and every line there its page.
+
+    Raises:
+        DataError: names the line to add or to take away.
+    """
+    import yaml
+
+    listed: set[str] = set()
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            listed.update(str(node[key]) for key in ("file", "root") if key in node)
+            node = list(node.values())
+        if isinstance(node, list):
+            for item in node:
+                walk(item)
+
+    walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
+    pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
+    chapters = {str(Path(name).with_suffix("")) for name in staged if name.endswith(".ipynb")}
+    if missing := sorted(chapters - listed):
+        raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")
+    if unknown := sorted(listed - pages):
+        raise DataError(f"{BOOK}/_toc.yml lists {unknown[0]}, but there is no such page. Take the line out.")
+
+
+def html(scale: str) -> None:
+    """Build the pages; warnings are errors.
+
+    Raises:
+        DataError: Jupyter Book failed; names its log.
+    """
+    paths, clock = Paths.at(scale), time.monotonic()
+    log = paths.output / "_build" / "build.log"
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(paths.source)]
+    command += ["--path-output", str(paths.output), "-q", "-W", "-n", "--keep-going"]
+    # a library that reads the book's own figures needs no cores of its own; the catalogue of dates stays reproducible
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    with log.open("w") as file:
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    if code != 0 or not paths.index.is_file():
+        problems = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        shown = "\n  ".join(problems[:10] or log.read_text().splitlines()[-10:])
+        raise DataError(f"Jupyter Book found something to mend (all of it: {log}):\n  {shown}")
+    count = sum(1 for _ in paths.index.parent.rglob("*.html"))
+    paths.done.write_text(json.dumps({"pages": count, "seconds": round(time.monotonic() - clock, 1)}) + "\n")
+
+
+def report(scale: str) -> str:
+    """The closing words of a build: address, counts, and claims that came out otherwise than in the committed book."""
+    paths = Paths.at(scale)
+    manifest, done = json.loads(paths.manifest.read_text()), json.loads(paths.done.read_text())
+    lines = [f"Claim differs: {text}" for text in manifest["claims"]]
+    address = paths.index.resolve().as_uri()
+    return "\n".join([*lines, f"The book ({done['pages']} pages) is ready. Next: open {address}"])
+
+
+def failures(scale: str) -> str:
+    """One line for each planned run that did not run to its end."""
+    runs = [*theory_runs(), *plan(load_experiments(), scale)]
+    texts = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
+    return "\n".join(texts)
+
+
+def _write_if_changed(path: Path, content: bytes) -> str:
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def main() -> None:
+    """``stage``, ``html``, ``report`` or ``failures``, and a scale."""
+    action, scale = sys.argv[1:]
+    try:
+        text = {"stage": stage, "html": html, "report": report, "failures": failures}[action](scale)
+    except GanbookError as error:
+        sys.exit(f"Error: {error}")
+    if text:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

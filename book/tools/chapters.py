@@ -1,0 +1,82 @@
+"""Executed notebooks as chapters, and what of them is committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganbook.batch import Run
+from ganbook.notebooks import EXECUTED, read_notebook
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+CLAIM = "claim"
+
+
+def page(executed: Path) -> bytes:
+    """An executed notebook as a page: papermill's traces go, the injected parameters are hidden."""
+    import nbformat
+
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index}"
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
+    return (nbformat.writes(notebook) + "\n").encode()
+
+
+def committed_half(script: Path, executed: Path | None) -> str:
+    """The ``.ipynb`` of a pair: the script's cells, and of outputs those of its claims only.
+
+    Args:
+        script: the percent file.
+        executed: where the outputs come from; without it those of the present ``.ipynb`` stay where the cell is the
+            same.
+    """
+    import nbformat
+
+    notebook = read_notebook(script)
+    twin = script.with_suffix(".ipynb")
+    origin = executed if executed is not None else twin if twin.is_file() else None
+    outputs = claims(nbformat.read(origin, as_version=4)) if origin is not None else {}
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index}"
+        if cell.cell_type == "code" and CLAIM in cell.metadata.tags and (text := outputs.get(cell.source.strip())):
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+        if not cell.metadata.tags:
+            del cell.metadata["tags"]
+    notebook.metadata = {
+        key: value for key, value in notebook.metadata.items() if key in ("kernelspec", "jupytext", "language_info")
+    }
+    return str(nbformat.writes(nbformat.from_dict(notebook))) + "\n"
+
+
+def claims(notebook: NotebookNode) -> dict[str, str]:
+    """What the claim cells printed, by the cells' source."""
+    return {
+        cell.source.strip(): "".join(output.text for output in cell.outputs if output.output_type == "stream")
+        for cell in notebook.cells
+        if cell.cell_type == "code" and CLAIM in cell.metadata.get("tags", [])
+    }
+
+
+def broken_claims(run: Run) -> list[str]:
+    """Claims of a finished run that read otherwise in the committed notebook, one line each."""
+    import nbformat
+
+    twin = run.notebook.with_suffix(".ipynb")
+    if not twin.is_file():
+        return [f"{run.notebook} has no .ipynb yet; write it with `make notebooks`"]
+    committed = claims(nbformat.read(twin, as_version=4))
+    found = claims(nbformat.read(run.folder / EXECUTED, as_version=4))
+    lines = []
+    for source, text in found.items():
+        expected = committed.get(source, "")
+        if text != expected:
+            lines.append(f"{run.notebook.with_suffix('')}: here {text.strip()!r}, committed {expected.strip()!r}")
+    return lines
