@@ -13,12 +13,16 @@ from typing import Annotated
 import typer
 import yaml
 
+from ganbook import batch_cli
 from ganbook.config import Config
 from ganbook.errors import GanbookError, InputError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The GAN book's command line."
 )
+
+app.command()(batch_cli.run)
+app.add_typer(batch_cli.experiments_app, name="experiments")
 
 Overrides = Annotated[
     list[str] | None, typer.Option("-p", "--param", metavar="NAME=VALUE", help="Set a parameter; repeat for more.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from ganbook.errors import InputError, unknown_name
@@ -38,8 +38,6 @@ class Config:
     seed: int = 0  # networks, latents and data order
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(Config).items():
-            object.__setattr__(self, name, checked(name, getattr(self, name), kind))
         get_loss(self.loss)
         if self.norm not in NORMS:
             raise unknown_name("normalisation", self.norm, NORMS)
@@ -59,11 +57,11 @@ class Config:
         Raises:
             InputError: a name that is no parameter (the nearest is suggested), or a value of the wrong type or range.
         """
-        known = [field.name for field in fields(cls)]
+        kinds = get_type_hints(cls)
         for name in values:
-            if name not in known:
-                raise unknown_name("parameter", name, known)
-        return cls(**values)
+            if name not in kinds:
+                raise unknown_name("parameter", name, kinds)
+        return cls(**{name: checked(name, value, kinds[name]) for name, value in values.items()})
 
 
 def checked(name: str, value: Any, kind: type) -> Any:

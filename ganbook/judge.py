@@ -139,6 +139,7 @@ def train_judge(name: str, *, folder: Path = FOLDER, progress: bool = True) -> T
         "test_images": len(labels),
         "data_sha256": train.sha256,
     }
+    network.to(memory_format=torch.contiguous_format)  # the only layout that safetensors stores
     weights = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     write_atomically(folder / f"{name}.safetensors", save(weights, metadata={"card": json.dumps(card)}))
     return load_judge(name, folder=folder)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ Batch = tuple[Tensor, Tensor | None]
 Row = dict[str, float]
 
 
+@runtime_checkable
 class Model(Protocol):
     """What can be trained: two updates, each returning its mean loss as a scalar tensor on the device."""
 
@@ -96,7 +97,7 @@ def train(
             pending.clear()
             d_mean, g_mean = losses.mean(0).tolist()
             history.seconds = time.perf_counter() - start
-            history.rows.append({"step": history.step, "d_loss": d_mean, "g_loss": g_mean, "seconds": history.seconds})
+            history.rows.append({"step": float(history.step), "d_loss": d_mean, "g_loss": g_mean, "seconds": history.seconds})
             bar.set_postfix(d_loss=f"{d_mean:.3f}", g_loss=f"{g_mean:.3f}")
             for hook in hooks:
                 hook(history)

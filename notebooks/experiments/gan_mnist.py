@@ -50,14 +50,14 @@ from ganbook.plotting import plot_losses, show_sheet
 
 # %% tags=["parameters"]
 loss: str = "nonsaturating"  # minimax, nonsaturating, lsgan, hinge, wasserstein or rpgan
-norm: str = "spectral"  # normalisation in the discriminator: batch, spectral or none
+norm: str = "batch"  # normalisation in the discriminator: batch, spectral or none
 latent_dim: int = 64  # length of the latent vector z
 width_g: int = 24  # feature maps of the generator's last hidden layer
 width_d: int = 24  # feature maps of the discriminator's first layer
 batch_size: int = 32  # images per step
-steps: int = 2000  # generator steps
+steps: int = 1800  # generator steps
 n_dis: int = 1  # discriminator steps per generator step
-lr_g: float = 5.0e-4  # Adam's learning rate, generator
+lr_g: float = 1.0e-3  # Adam's learning rate, generator
 lr_d: float = 1.0e-3  # Adam's learning rate, discriminator
 ema_decay: float = 0.995  # decay of the averaged generator
 n_eval: int = 5000  # samples that the metrics see

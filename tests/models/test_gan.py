@@ -1,0 +1,134 @@
+"""The two updates: each moves its own network, downhill, and nothing else."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from ganbook.errors import InputError
+from ganbook.losses import LOSSES
+from ganbook.models.gan import GAN
+from ganbook.nn import dcgan, mlp
+
+
+def small_gan(loss="nonsaturating", norm="batch", n_classes=3, **options):
+    torch.manual_seed(0)
+    return GAN(
+        dcgan.Generator(resolution=28, channels=1, latent_dim=4, width=4, n_classes=n_classes),
+        dcgan.Discriminator(resolution=28, channels=1, width=4, n_classes=n_classes, norm=norm),
+        loss=loss,
+        **options,
+    )
+
+
+def batch():
+    rng = torch.Generator().manual_seed(1)
+    return torch.rand(8, 1, 28, 28, generator=rng) * 2 - 1, torch.arange(8) % 3
+
+
+def weights(network):
+    return [p.detach().clone() for p in network.parameters()]
+
+
+def moved(before, network):
+    return [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
+
+
+@pytest.mark.parametrize(("loss", "norm"), list(itertools.product(LOSSES, dcgan.NORMS)))
+def test_every_loss_steps_every_network_and_only_the_right_one(loss, norm):
+    gan = small_gan(loss, norm)
+    real, labels = batch()
+    d, g = weights(gan.discriminator), weights(gan.generator)
+    value = gan.discriminator_step(real, labels)
+    assert value.ndim == 0 and value.isfinite() and not value.requires_grad
+    assert any(moved(d, gan.discriminator)) and not any(moved(g, gan.generator))
+    d = weights(gan.discriminator)
+    gan.generator_step(real, labels)
+    assert all(moved(g, gan.generator)) and not any(moved(d, gan.discriminator))
+    assert all(p.requires_grad for p in gan.discriminator.parameters())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_repeated_steps_lower_their_own_loss(loss):
+    """With the other player held still, each player's loss on fixed data goes down."""
+    gan = small_gan(loss, norm="none", lr_d=1e-3, lr_g=1e-3)
+    real, labels = batch()
+    d = [gan.discriminator_step(real, labels).item() for _ in range(25)]
+    assert sum(d[-5:]) < sum(d[:5])
+    g = [gan.generator_step(real, labels).item() for _ in range(25)]
+    assert sum(g[-5:]) < sum(g[:5])
+
+
+def test_the_generator_step_raises_the_fakes_logits():
+    for loss in LOSSES:
+        gan = small_gan(loss, norm="none", lr_g=1e-3)
+        real, labels = batch()
+        z = torch.randn(64, 4, generator=torch.Generator().manual_seed(2))
+        y = torch.arange(64) % 3
+        with torch.no_grad():
+            before = gan.discriminator(gan.generator(z, y), y).mean()
+        for _ in range(20):
+            gan.generator_step(real, labels)
+        with torch.no_grad():
+            assert gan.discriminator(gan.generator(z, y), y).mean() > before, loss
+
+
+def test_ema_follows_the_average_by_hand():
+    gan = small_gan(ema_decay=0.5)
+    real, labels = batch()
+    expected = None
+    for n in range(6):
+        gan.generator_step(real, labels)
+        current = next(gan.generator.parameters()).detach()
+        d = min(0.5, (1 + n) / (10 + n))
+        expected = current.clone() if expected is None else d * expected + (1 - d) * current
+        torch.testing.assert_close(next(gan.ema.parameters()), expected)
+
+
+def test_refreshed_batchnorm_statistics_are_those_of_the_averaged_generator():
+    gan = small_gan(ema_decay=0.9)
+    real, labels = batch()
+    for _ in range(10):
+        gan.generator_step(real, labels)
+    rng = gan.rng.get_state()
+    gan.refresh_batchnorm(batches=64)
+    assert torch.equal(rng, gan.rng.get_state())
+    layer = next(m for m in gan.ema.modules() if isinstance(m, nn.BatchNorm2d))
+    seen = []
+    hook = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    gan.sample(torch.randn(4096, 4, generator=torch.Generator().manual_seed(3)), torch.arange(4096) % 3)
+    hook.remove()
+    values = torch.cat(seen).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(layer.running_mean, values.mean(1), atol=0.1 * values.std().item(), rtol=0)
+    torch.testing.assert_close(layer.running_var, values.var(1), rtol=0.1, atol=0)
+    assert layer.momentum == 0.1
+
+
+def test_conditional_samples_have_the_asked_shape_and_depend_on_the_label():
+    gan = small_gan()
+    z = torch.randn(10, 4)
+    samples = gan.sample(z, torch.arange(10) % 3, batch_size=4)
+    assert samples.shape == (10, 1, 28, 28)
+    torch.testing.assert_close(samples, gan.sample(z, torch.arange(10) % 3))
+    assert not torch.equal(samples, gan.sample(z, torch.zeros(10, dtype=torch.int64)))
+
+
+def test_refusals():
+    gan = small_gan()
+    with pytest.raises(InputError, match=r"latents of shape \(N, 4\), got \(2, 5\)"):
+        gan.sample(torch.zeros(2, 5))
+    with pytest.raises(InputError, match="Labels are 0 … 2, got values from 0 to 3"):
+        gan.sample(torch.zeros(4, 4), torch.arange(4))
+    with pytest.raises(InputError, match="without labels"):
+        small_gan(n_classes=0).sample(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(InputError, match="Did you mean 'hinge'"):
+        small_gan(loss="hing")
+
+
+def test_works_on_points_in_the_plane():
+    gan = GAN(mlp.Generator(width=8), mlp.Discriminator(width=8), loss="rpgan")
+    for _ in range(2):
+        gan.discriminator_step(torch.randn(16, 2))
+        gan.generator_step(torch.randn(16, 2))
+    assert gan.sample(torch.randn(5, 2)).shape == (5, 2)

@@ -1,0 +1,72 @@
+"""Shapes, conditioning and refusals of the DCGAN networks."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganbook.errors import InputError
+from ganbook.nn import dcgan
+
+
+@pytest.mark.parametrize("resolution", [28, 32, 64])
+@pytest.mark.parametrize(("channels", "n_classes"), [(1, 0), (3, 9)])
+def test_shapes_fit_together(resolution, channels, n_classes):
+    generator = dcgan.Generator(resolution=resolution, channels=channels, latent_dim=5, width=4, n_classes=n_classes)
+    discriminator = dcgan.Discriminator(resolution=resolution, channels=channels, width=4, n_classes=n_classes)
+    y = torch.arange(3) if n_classes else None
+    images = generator(torch.randn(3, 5), y)
+    assert images.shape == (3, channels, resolution, resolution)
+    assert images.abs().max() <= 1
+    assert discriminator(images, y).shape == (3,)
+
+
+def test_the_64_pixel_networks_have_the_layers_of_the_paper():
+    """Radford et al. 2016, figure 1: 1024 → 512 → 256 → 128 maps with 100 latents and width 128."""
+    generator = dcgan.Generator(resolution=64, channels=3, latent_dim=100, width=128)
+    maps = [m.out_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert maps == [1024, 512, 256, 128, 3]
+    assert generator(torch.randn(2, 100)).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
+def test_the_label_changes_picture_and_logit(norm):
+    torch.manual_seed(0)
+    generator = dcgan.Generator(resolution=28, channels=1, latent_dim=5, width=4, n_classes=3).eval()
+    discriminator = dcgan.Discriminator(resolution=28, channels=1, width=4, n_classes=3, norm=norm).eval()
+    z, a, b = torch.randn(4, 5), torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    images = generator(z, a)
+    assert (images - generator(z, b)).abs().max() > 1e-6
+    assert not torch.equal(discriminator(images, a), discriminator(images, b))
+
+
+def test_the_projection_is_the_formula():
+    """D(x, y) = w·h(x) + b + e_y·h(x), Miyato & Koyama 2018, eq. 6."""
+    discriminator = dcgan.Discriminator(resolution=28, channels=1, width=4, n_classes=3, norm="none")
+    x, y = torch.randn(5, 1, 28, 28), torch.tensor([0, 1, 2, 1, 0])
+    h = discriminator.features(x)
+    e = discriminator.project.weight
+    expected = h @ discriminator.head.weight[0] + discriminator.head.bias + torch.stack([e[k] @ v for k, v in zip(y, h)])
+    torch.testing.assert_close(discriminator(x, y), expected)
+
+
+def test_spectral_norm_bounds_every_layer():
+    torch.manual_seed(0)
+    network = dcgan.Discriminator(resolution=28, channels=1, width=8, n_classes=3, norm="spectral")
+    for _ in range(50):  # power iteration runs in forward passes
+        network(torch.randn(2, 1, 28, 28), torch.tensor([0, 1]))
+    network.eval()
+    weights = [m.weight.flatten(1) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
+    assert len(weights) == 4
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_refusals_say_what_is_wrong():
+    with pytest.raises(InputError, match="28, 32, 64 pixels, got resolution=48"):
+        dcgan.Generator(resolution=48, channels=1)
+    with pytest.raises(InputError, match="Did you mean 'spectral'"):
+        dcgan.Discriminator(resolution=28, channels=1, norm="spectrall")
+    with pytest.raises(InputError, match=r"\(N, 1, 28, 28\), got \(2, 3, 28, 28\)"):
+        dcgan.Discriminator(resolution=28, channels=1, width=4)(torch.zeros(2, 3, 28, 28))
+    with pytest.raises(InputError, match="built for 3 classes and needs labels"):
+        dcgan.Generator(resolution=28, channels=1, width=4, n_classes=3)(torch.zeros(2, 100))

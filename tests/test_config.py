@@ -1,0 +1,43 @@
+"""Parameters are checked before anything trains."""
+
+import types
+
+import pytest
+
+from ganbook.config import Config, notebook_parameters
+from ganbook.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"losss": "hinge"}, "Unknown parameter 'losss'. Did you mean 'loss'"),
+        ({"loss": "hinges"}, "Unknown loss 'hinges'. Did you mean 'hinge'"),
+        ({"lr_g": "2e-4"}, "lr_g is a number, got '2e-4' .*write 2.0e-4"),
+        ({"steps": 10.0}, "steps is a whole number, got 10.0"),
+        ({"steps": True}, "steps is a whole number, got True"),
+        ({"seed": "3"}, "seed is a whole number, got '3'"),
+        ({"lr_d": float("nan")}, "lr_d is a finite number"),
+        ({"lr_d": 0.0}, "lr_d must be above 0"),
+        ({"batch_size": 1}, "batch_size must be at least 2"),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\)"),
+        ({"resolution": 30}, "28, 32, 64 pixels, got resolution=30"),
+        ({"norm": "bach"}, "Did you mean 'batch'"),
+        ({"conditional": 1}, "conditional is True or False, got 1"),
+    ],
+)
+def test_a_bad_value_is_refused_with_a_hint(values, message):
+    with pytest.raises(InputError, match=message):
+        Config.from_mapping(values)
+
+
+def test_whole_numbers_pass_as_floats():
+    lr = Config.from_mapping({"lr_g": 1}).lr_g
+    assert lr == 1.0 and isinstance(lr, float)
+
+
+def test_a_notebooks_namespace_yields_its_parameters_and_refuses_injected_strangers():
+    namespace = {"np": types, "f": len, "C": Config, "_i": 1, "In": [], "Out": {}, "loss": "hinge", "seed": 3}
+    assert notebook_parameters(namespace, {"loss", "seed"}) == {"loss": "hinge", "seed": 3}
+    with pytest.raises(InputError, match="Unknown parameter 'sed'. Did you mean 'seed'"):
+        notebook_parameters({**namespace, "sed": 4}, {"loss", "seed"})

@@ -1,0 +1,68 @@
+"""The loop: how often each player steps, what is logged, and what stops it."""
+
+import pytest
+import torch
+
+from ganbook.errors import DivergenceError, InputError
+from ganbook.training import History, train
+
+
+class Recorder:
+    """A model that notes its calls and returns prepared losses."""
+
+    def __init__(self, bad_step=None, value=float("nan")):
+        self.calls, self.bad_step, self.value, self.g_steps = [], bad_step, value, 0
+
+    def discriminator_step(self, real, labels=None):
+        self.calls.append(("d", int(real[0])))
+        return torch.tensor(1.0)
+
+    def generator_step(self, real, labels=None):
+        self.calls.append(("g", int(real[0])))
+        self.g_steps += 1
+        return torch.tensor(self.value if self.g_steps == self.bad_step else float(self.g_steps))
+
+
+def stream():
+    i = 0
+    while True:
+        yield torch.tensor([i]), None
+        i += 1
+
+
+def test_k_discriminator_steps_on_fresh_batches_then_one_generator_step():
+    model = Recorder()
+    train(model, stream(), steps=2, n_dis=3, progress=False)
+    assert model.calls == [("d", 0), ("d", 1), ("d", 2), ("g", 2), ("d", 3), ("d", 4), ("d", 5), ("g", 5)]
+
+
+def test_rows_are_means_over_intervals_and_the_last_interval_may_be_short():
+    seen = []
+    history = train(Recorder(), stream(), steps=7, log_every=3, hooks=[lambda h: seen.append(h.step)], progress=False)
+    assert history.column("step") == [3, 6, 7]
+    assert history.column("g_loss") == [2.0, 5.0, 7.0]
+    assert history.column("d_loss") == [1.0, 1.0, 1.0]
+    assert seen == [3, 6, 7]
+    assert history.column("seconds") == sorted(history.column("seconds"))
+
+
+def test_a_history_is_continued():
+    model = Recorder()
+    first = train(model, stream(), steps=3, log_every=3, progress=False)
+    again = train(model, stream(), steps=5, log_every=3, history=first, progress=False)
+    assert model.g_steps == 5 and again.step == 5 and again.column("step") == [3, 5]
+    done = train(model, stream(), steps=5, history=History(step=5), progress=False)
+    assert model.g_steps == 5 and done.rows == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_non_finite_loss_stops_the_run_and_names_step_and_player(value):
+    model = Recorder(bad_step=5, value=value)
+    with pytest.raises(DivergenceError, match="generator loss became .* at step 5;.*remedies"):
+        train(model, stream(), steps=100, log_every=4, progress=False)
+    assert model.g_steps == 8  # noticed at the end of its interval
+
+
+def test_steps_count_from_one():
+    with pytest.raises(InputError, match="count from 1, got 0"):
+        train(Recorder(), stream(), steps=0)
