@@ -181,7 +181,8 @@ class Run:
             row = history.rows[-1]
             writer.add_scalars("loss", {"discriminator": row["d_loss"], "generator": row["g_loss"]}, history.step)
             if history.step >= next_picture or history.step == self.config.steps:
-                writer.add_image("samples", np.asarray(self.sample_sheet(rows=5)), history.step, dataformats="HWC")
+                sheet = np.asarray(self.sample_sheet(rows=5).convert("RGB"))
+                writer.add_image("samples", sheet, history.step, dataformats="HWC")
                 next_picture += max(1, self.config.steps // 10)
             writer.flush()
 

@@ -1,0 +1,72 @@
+"""Batches: every picture once an epoch, in an order that the seed decides, resumable in its middle."""
+
+import numpy as np
+import pytest
+import torch
+
+from ganbook.data import Batches, ImageSet
+from ganbook.errors import InputError
+
+
+def numbered(n=10, side=4):
+    images = np.zeros((n, 1, side, side), np.uint8)
+    images[:, 0, 0, 0] = np.arange(n)
+    images[:, 0, :, -1] = 255
+    return ImageSet("numbered", "all", images, np.arange(n), tuple(map(str, range(n))), "none", "")
+
+
+def test_values_layout_and_labels_belong_together():
+    images, labels = next(Batches(numbered(), 4, seed=0))
+    assert images.shape == (4, 1, 4, 4) and images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert images.max() == 1 and images.min() >= -1
+    assert torch.equal(((images[:, 0, 0, 0] + 1) * 127.5).round().long(), labels)
+
+
+def test_an_epoch_shows_each_picture_at_most_once_and_the_next_has_another_order():
+    batches = Batches(numbered(), 3, seed=0)
+    epochs = [torch.cat([next(batches)[1] for _ in range(3)]).tolist() for _ in range(4)]
+    assert all(len(set(epoch)) == 9 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    seen = [labels for labels in (next(Batches(numbered(), 10, seed=s))[1].tolist() for s in range(3))]
+    assert all(sorted(labels) == list(range(10)) for labels in seen) and seen[0] != seen[1]
+
+
+def test_same_seed_same_stream():
+    a, b = Batches(numbered(), 4, seed=5, flip=True), Batches(numbered(), 4, seed=5, flip=True)
+    for _ in range(5):
+        assert torch.equal(next(a)[0], next(b)[0])
+
+
+def test_flip_mirrors_about_half_the_pictures_and_nothing_else():
+    batches = Batches(numbered(side=4), 10, seed=0, flip=True)
+    mirrored = []
+    for _ in range(50):
+        images, _ = next(batches)
+        left, right = (images[:, 0, 1, 0] == 1), (images[:, 0, 1, -1] == 1)
+        assert torch.equal(left, ~right)
+        mirrored.append(left.float().mean().item())
+    assert 0.4 < np.mean(mirrored) < 0.6
+    assert all((next(Batches(numbered(), 10, seed=s))[0][:, 0, 1, -1] == 1).all() for s in range(3))
+
+
+def test_a_stream_is_resumed_in_the_middle_of_an_epoch():
+    first = Batches(numbered(), 3, seed=1, flip=True)
+    for _ in range(4):
+        next(first)
+    state = {key: value.clone() if torch.is_tensor(value) else value for key, value in first.state_dict().items()}
+    expected = [next(first) for _ in range(7)]
+    second = Batches(numbered(), 3, seed=99, flip=True)
+    second.load_state_dict(state)
+    for images, labels in expected:
+        again = next(second)
+        assert torch.equal(images, again[0]) and torch.equal(labels, again[1])
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="batch_size must be 1 … 10, the size of numbered, got 11"):
+        Batches(numbered(), 11, seed=0)
+    with pytest.raises(InputError, match="uint8 in storage"):
+        Batches(ImageSet("x", "all", np.zeros((4, 1, 4, 4), np.float32), None, (), "", ""), 2, seed=0)
+    with pytest.raises(InputError, match="covers 12 pictures, this set has 10"):
+        Batches(numbered(), 2, seed=0).load_state_dict(Batches(numbered(12), 2, seed=0).state_dict())
