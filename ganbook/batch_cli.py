@@ -1,15 +1,16 @@
-"""``ganbook run`` and ``ganbook experiments``: one notebook run, and the list of runs that the batch would make."""
+"""``ganbook run``, ``experiments`` and ``results``: one notebook run, what the batch would run, what came out."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganbook.batch import EXPERIMENTS, SCALES, load_experiments, plan, theory_runs
+from ganbook.batch import EXPERIMENTS, RUNS, SCALES, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError, InputError, unknown_name
 from ganbook.notebooks import COMPLETE, parameters_of, run_notebook
 
@@ -68,6 +69,53 @@ def show_experiment(name: str, scale: Annotated[str, typer.Option(help=", ".join
         typer.echo(f"  {one.folder}  {json.dumps(dict(one.parameters))}")
 
 
+@experiments_app.command("keep")
+def keep_records(
+    what: Annotated[str, typer.Argument(help="SCALE/EXPERIMENT or SCALE/EXPERIMENT/RUN_ID")],
+    runs: Path = RUNS,
+    records: Path = Path("book/results"),
+) -> None:
+    """Copy the small part of finished runs to book/results, to be committed and shown in everybody's book."""
+    from ganbook.results import COMMITTED, read_record  # pandas is slow to import: only where it is needed
+
+    folders = sorted(file.parent for file in (runs / what).rglob(COMPLETE))
+    if not folders:
+        known = {str(file.parent.parent.relative_to(runs)) for file in runs.glob(f"*/*/*/{COMPLETE}")}
+        raise unknown_name("finished run", what, known)
+    for folder in folders:
+        record = records / folder.relative_to(runs)
+        read_record(folder)  # refuses a damaged one
+        record.mkdir(parents=True, exist_ok=True)
+        for name in (*COMMITTED, COMPLETE):
+            if (folder / name).is_file():
+                shutil.copy(folder / name, record / name)
+        typer.echo(f"{record} kept")
+    typer.echo(f"{len(folders)} records. Next: git add {records}, then make book")
+
+
+def results(
+    experiment: Annotated[str | None, typer.Argument(help="Only this experiment; default all.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Only this scale.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table of single runs here.")] = None,
+) -> None:
+    """Mean and standard deviation over seeds of every finished run, from runs/ and book/results."""
+    from ganbook.results import read_records, runs_table, summary
+
+    records = read_records(Path("book/results"), RUNS)
+    found = [r for r in records if experiment in (None, r.experiment) and scale in (None, r.scale)]
+    if experiment is not None and not found:
+        raise unknown_name("experiment with records", experiment, {r.experiment for r in records})
+    for name in dict.fromkeys(r.experiment for r in found):
+        table = summary([r for r in found if r.experiment == name])
+        typer.echo(f"{name}\n{table.to_string(index=False, na_rep='-', float_format=lambda x: f'{x:.4g}')}\n")
+    if csv is not None:
+        table = runs_table(found)
+        table.columns = [".".join(column) for column in table.columns]
+        table.to_csv(csv, index=False)
+        typer.echo(f"{len(table)} runs in {csv}")
+    typer.echo(f"{len(found)} records. Next: make book")
+
+
 def _object(text: str, origin: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -103,12 +151,13 @@ def main() -> None:
     """Entry for the batch, which needs no more of the command line than this."""
     app = typer.Typer(add_completion=False)
     app.command()(run)
+    app.command()(results)
     app.add_typer(experiments_app, name="experiments")
     try:
         app()
     except GanbookError as error:
         typer.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

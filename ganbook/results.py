@@ -136,7 +136,7 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
     groups: dict[tuple[str, ...], list[Record]] = {}
     for r in records:
         variant = tuple(json.dumps(r.params.get(name)) for name in names)
-        groups.setdefault((r.scale, *variant, protocol_text(r.protocol)), []).append(r)
+        groups.setdefault((r.scale, *variant, json.dumps(r.protocol, sort_keys=True)), []).append(r)
     rows = []
     for group in groups.values():
         first = group[0]
@@ -156,8 +156,9 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def protocol_text(protocol: Mapping[str, Any]) -> str:
-    """A protocol as one line, e.g. ``"judge: mnist-cnn, n: 5000"``."""
-    return ", ".join(f"{name}: {value}" for name, value in sorted(protocol.items()))
+    """A protocol as one line, e.g. ``"extractor: mnist-judge, n_fake: 5000"``; of digests the first twelve digits."""
+    shown = {name: value[:12] if name.endswith("sha256") else value for name, value in protocol.items()}
+    return ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
 
 
 def with_spread(mean: float, std: float) -> str:

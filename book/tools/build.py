@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ganbook.batch import EXPERIMENTS, Run, load_experiments, plan, theory_runs
+from ganbook.batch import EXPERIMENTS, SCALES, Run, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError
 from ganbook.notebooks import COMPLETE, EXECUTED, FAILURE
 
@@ -51,7 +51,8 @@ class Paths:
 def inputs(scale: str) -> list[str]:
     """Files, runs aside, from which the staged source is made."""
     tools = sorted(BOOK.glob("tools/*.py"))
-    records = [f for s in sorted(RUNS.glob("*")) if s.name != scale for f in sorted(s.glob(f"*/*/{COMPLETE}"))]
+    others = [name for name in SCALES if name not in (scale, "smoke")]
+    records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{COMPLETE}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
     code = [Path("ganbook/results.py"), EXPERIMENTS, *tools]
@@ -135,15 +136,19 @@ def html(scale: str) -> None:
     log = paths.output / "_build" / "build.log"
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(paths.source)]
     command += ["--path-output", str(paths.output), "-q", "-W", "-n", "--keep-going"]
-    # a library that reads the book's own figures needs no cores of its own; the catalogue of dates stays reproducible
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment = {**os.environ, "NO_COLOR": "1"}
     with log.open("w") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False).returncode
     if code != 0 or not paths.index.is_file():
         problems = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
         shown = "\n  ".join(problems[:10] or log.read_text().splitlines()[-10:])
         raise DataError(f"Jupyter Book found something to mend (all of it: {log}):\n  {shown}")
-    count = sum(1 for _ in paths.index.parent.rglob("*.html"))
+    pages = {str(Path(name).with_suffix(".html")) for name in json.loads(paths.manifest.read_text())["files"]}
+    root = paths.index.parent
+    for page in [page for page in root.rglob("*.html") if "_static" not in page.parts]:
+        if str(page.relative_to(root)) not in {*pages, "search.html"}:
+            page.unlink()  # of a chapter that is no more
+    count = sum(1 for page in pages if (root / page).is_file())
     paths.done.write_text(json.dumps({"pages": count, "seconds": round(time.monotonic() - clock, 1)}) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Executed notebooks as chapters, and what of them is committed."""
+"""Executed notebooks as chapters, and what their claims came to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganbook.batch import Run
-from ganbook.notebooks import EXECUTED, read_notebook
+from ganbook.notebooks import EXECUTED
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -28,32 +28,6 @@ def page(executed: Path) -> bytes:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")
     return (nbformat.writes(notebook) + "\n").encode()
-
-
-def committed_half(script: Path, executed: Path | None) -> str:
-    """The ``.ipynb`` of a pair: the script's cells, and of outputs those of its claims only.
-
-    Args:
-        script: the percent file.
-        executed: where the outputs come from; without it those of the present ``.ipynb`` stay where the cell is the
-            same.
-    """
-    import nbformat
-
-    notebook = read_notebook(script)
-    twin = script.with_suffix(".ipynb")
-    origin = executed if executed is not None else twin if twin.is_file() else None
-    outputs = claims(nbformat.read(origin, as_version=4)) if origin is not None else {}
-    for index, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{index}"
-        if cell.cell_type == "code" and CLAIM in cell.metadata.tags and (text := outputs.get(cell.source.strip())):
-            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
-        if not cell.metadata.tags:
-            del cell.metadata["tags"]
-    notebook.metadata = {
-        key: value for key, value in notebook.metadata.items() if key in ("kernelspec", "jupytext", "language_info")
-    }
-    return str(nbformat.writes(nbformat.from_dict(notebook))) + "\n"
 
 
 def claims(notebook: NotebookNode) -> dict[str, str]:

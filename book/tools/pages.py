@@ -114,7 +114,7 @@ def _summary_table(records: Sequence[Record]) -> str:
         cells = [f"`{row[name]}`" for name in names]
         cells += [with_spread(float(row[metric]), float(row[f"{metric}_std"])) for metric in metrics]
         rows.append([*cells, str(row["n"]), *([row["protocol"]] if several else [])])
-    note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\nMeasured with {text}."
+    note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\n*Protocol:* {text}."
     return _table([f"`{c}`" if c not in ("n", "protocol") else c for c in columns], rows) + note
 
 
