@@ -1,9 +1,13 @@
 # The GAN book. Needs python >= 3.11 with venv, make and git; every target sets up .venv by itself on first use.
+# To use an environment of your own instead, conda's for example: make book ENV=$CONDA_PREFIX
 SHELL := /bin/sh
 PYTHON ?= python3
 SCALE ?= cpu
-BIN := .venv/bin
+ENV ?= .venv
+BIN := $(ENV)/bin
+ifeq ($(ENV),.venv)
 STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+endif
 SNAKEMAKE := $(BIN)/snakemake --quiet all --cores all --keep-going --rerun-incomplete
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
@@ -56,10 +60,10 @@ clean: ## remove what make has built and run, but not .venv
 	@rm -rf book/_build runs/cpu runs/smoke runs/theory .snakemake .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@echo "Clean; runs of other scales are kept. Next: make book"
 
-$(STAMP): requirements.lock pyproject.toml
+.venv/.installed-%: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "The book needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv (once; one to three minutes) ..."
+	@test -x $(BIN)/python && echo "Updating .venv ..." || echo "Setting up .venv (once; one to three minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
 		|| { echo "Cannot make .venv. On Debian and Ubuntu: apt install python3-venv"; rm -rf .venv; exit 1; }
 	@mkdir -p .venv/log

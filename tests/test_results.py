@@ -1,0 +1,127 @@
+"""Records read, checked and summarised."""
+
+import json
+import math
+
+import pytest
+
+from ganbook.errors import DataError, InputError
+from ganbook.results import protocol_text, read_record, read_records, runs_table, summary, varied, with_spread
+
+
+def record(root, *, seed=0, loss="hinge", accuracy=0.9, scale="cpu", protocol=None, run_id=None):
+    folder = root / scale / "tiny" / (run_id or f"loss-{loss}_seed-{seed}")
+    folder.mkdir(parents=True)
+    (folder / "params.json").write_text(json.dumps({"loss": loss, "steps": 3, "seed": seed}))
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy, "protocol": protocol or {"n": 10}}))
+    (folder / "environment.json").write_text(json.dumps({"device": "cpu", "versions": {"torch": "2"}}))
+    (folder / "history.csv").write_text("step,d_loss\n1,0.5\n2,0.25\n")
+    return folder
+
+
+def test_mean_and_sample_deviation_over_seeds_with_their_number(tmp_path):
+    for seed, accuracy in enumerate((0.90, 0.92, 0.97)):
+        record(tmp_path, seed=seed, accuracy=accuracy)
+    record(tmp_path, loss="wasserstein", accuracy=0.5)
+    table = summary(read_records(tmp_path)).set_index("loss")
+    assert table.loc["hinge", "n"] == 3
+    assert table.loc["hinge", "accuracy"] == pytest.approx(0.93)
+    assert table.loc["hinge", "accuracy_std"] == pytest.approx(math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2))
+    assert table.loc["wasserstein", "n"] == 1
+    assert math.isnan(table.loc["wasserstein", "accuracy_std"])
+
+
+def test_numbers_that_were_measured_differently_are_never_averaged(tmp_path):
+    record(tmp_path, seed=0, accuracy=0.9, protocol={"n": 10})
+    record(tmp_path, seed=1, accuracy=0.5, protocol={"n": 99})
+    table = summary(read_records(tmp_path))
+    assert sorted(table["accuracy"]) == [0.5, 0.9]
+    assert set(table["protocol"]) == {"n 10", "n 99"}
+
+
+def test_two_records_of_one_variant_and_seed_are_refused(tmp_path):
+    record(tmp_path)
+    record(tmp_path, run_id="again")
+    with pytest.raises(InputError, match="two records of the same variant and seed"):
+        summary(read_records(tmp_path))
+
+
+def test_only_parameters_that_differ_are_columns(tmp_path):
+    record(tmp_path)
+    record(tmp_path, seed=1)
+    assert varied(read_records(tmp_path)) == []
+    record(tmp_path, loss="lsgan")
+    assert varied(read_records(tmp_path)) == ["loss"]
+
+
+def test_of_two_roots_the_later_counts(tmp_path):
+    record(tmp_path / "committed", accuracy=0.1)
+    record(tmp_path / "committed", seed=1, accuracy=0.2)
+    record(tmp_path / "runs", accuracy=0.9)
+    found = read_records(tmp_path / "committed", tmp_path / "runs", tmp_path / "absent")
+    assert [r.metrics["accuracy"] for r in found] == [0.9, 0.2]
+
+
+def test_single_runs_are_rows_with_grouped_columns(tmp_path):
+    record(tmp_path)
+    record(tmp_path, seed=1, accuracy=0.8)
+    table = runs_table(read_records(tmp_path))
+    assert list(table["metrics"]["accuracy"]) == [0.9, 0.8]
+    assert list(table["params"]["seed"]) == [0, 1]
+    assert list(table["protocol"]["n"]) == [10, 10]
+    assert "versions" not in table["environment"]
+
+
+def test_the_history_is_read_and_may_be_absent(tmp_path):
+    folder = record(tmp_path)
+    assert list(read_record(folder).history()["d_loss"]) == [0.5, 0.25]
+    (folder / "history.csv").unlink()
+    assert read_record(folder).history().empty
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("metrics.json", '{"accuracy": 0.9', "Expecting"),
+        ("metrics.json", "[1, 2]", "must hold an object"),
+        ("metrics.json", '{"accuracy": "good"}', "must be a finite number, got 'good'"),
+        ("metrics.json", '{"accuracy": NaN}', "must be a finite number, got nan"),
+        ("metrics.json", '{"accuracy": true}', "must be a finite number, got True"),
+        ("metrics.json", '{"accuracy": 1, "protocol": 3}', "'protocol' must be an object"),
+        ("params.json", None, "it is missing"),
+        ("environment.json", b"\xff\xfe", "not a usable record"),
+    ],
+)
+def test_a_damaged_record_is_told_by_its_file_and_mended_by_a_command(tmp_path, name, content, told):
+    file = record(tmp_path) / name
+    if content is None:
+        file.unlink()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        file.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_records(tmp_path)
+    message = str(caught.value)
+    assert str(file) in message
+    assert told in message
+    assert "make experiments" in message
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "text"),
+    [
+        (0.91234, 0.0123, "0.912 ± 0.012"),
+        (12.345, 4.4, "12.3 ± 4.4"),
+        (1234.5, 123.4, "1234 ± 123"),
+        (0.5, math.nan, "0.5"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (math.nan, math.nan, "–"),
+    ],
+)
+def test_the_spread_decides_how_many_digits_are_shown(mean, std, text):
+    assert with_spread(mean, std) == text
+
+
+def test_a_protocol_is_one_line_with_shortened_digests():
+    assert protocol_text({"n": 5, "extractor_sha256": "a" * 64}) == f"extractor_sha256 {'a' * 12}, n 5"
