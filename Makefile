@@ -8,7 +8,9 @@ BIN := $(ENV)/bin
 ifeq ($(ENV),.venv)
 STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 endif
-SNAKEMAKE := $(BIN)/snakemake --quiet all --cores all --keep-going --rerun-incomplete
+# $(call batch,TARGET): the runs tell of themselves on stdout; what Snakemake says goes to a log and is shown on failure
+batch = mkdir -p runs && $(BIN)/snakemake --cores all --keep-going --rerun-incomplete $(1) --config scale=$(SCALE) \
+	2> runs/batch.log || { $(BIN)/python -m book.tools.build failures $(SCALE); exit 1; }
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -19,11 +21,11 @@ help: ## list the targets
 	@echo "Next: make book"
 
 book: $(STAMP) ## run the notebooks at SCALE=cpu and build book/_build/html
-	@$(SNAKEMAKE) book --config scale=$(SCALE)
+	@$(call batch,book)
 	@$(BIN)/python -m book.tools.build report $(SCALE)
 
-test: $(STAMP) ## unit tests, the claims of every notebook, and a walk over the built pages in Chromium
-	@$(PYTEST) -n 2 --dist worksteal --ignore tests/book tests
+test: $(STAMP) ## unit tests, claims of the notebooks, a walk over the pages in Chromium (LONG=1: all of it)
+	@$(PYTEST) -n 2 --dist worksteal --ignore tests/book $(if $(LONG),,-m "not long") tests
 	@$(PYTEST) tests/book
 	@echo "All tests passed. Next: make check"
 
@@ -32,11 +34,11 @@ lab: $(STAMP) ## open the notebooks in JupyterLab, paired with their scripts
 	@$(BIN)/jupyter lab --notebook-dir=notebooks
 
 experiments: $(STAMP) ## run what notebooks/experiments.yml declares for SCALE (cpu, cpu-long, gpu)
-	@$(SNAKEMAKE) runs --config scale=$(SCALE)
+	@$(call batch,runs)
 	@echo "Runs of scale $(SCALE) are in runs/$(SCALE). Next: make book, or ganbook results"
 
 notebooks: $(STAMP) ## write the .ipynb of each pair from its .py, claims from fresh runs
-	@$(SNAKEMAKE) book
+	@$(call batch,book)
 	@$(BIN)/python -m book.tools.pairs write
 	@echo "The pairs are in sync. Next: git diff notebooks"
 

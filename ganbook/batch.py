@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from ganbook.errors import DataError, InputError, unknown_name
-from ganbook.notebooks import check_parameters, parameters_of
+from ganbook.notebooks import check_parameters, parameters_of, refuse_edited_twin
 
 SCALES = ("smoke", "cpu", "cpu-long", "gpu")
 EXPERIMENTS = Path("notebooks/experiments.yml")
@@ -87,6 +87,8 @@ def load_experiments(path: Path = EXPERIMENTS) -> dict[str, Experiment]:
 def theory_runs(notebooks: Path = NOTEBOOKS) -> list[Run]:
     """One run for each theory notebook: they take no parameters and have one length."""
     files = sorted((notebooks / "theory").glob("*.py"))
+    for file in files:
+        refuse_edited_twin(file)
     return [Run(file.stem, THEORY, "default", file, {}, chapter=True) for file in files]
 
 
@@ -136,6 +138,7 @@ def _experiment(path: Path, name: str, entry: Any) -> Experiment:
     if not notebook.is_file():
         known = [str(file.relative_to(path.parent).with_suffix("")) for file in path.parent.rglob("*.py")]
         raise InputError(f"{where}: {unknown_name('notebook', stem, known)}")
+    refuse_edited_twin(notebook)
     scales = {key: _scale(f"{where}: {key}", notebook, entry[key]) for key in SCALES if key in entry}
     return Experiment(name, title, notebook, scales)
 

@@ -36,7 +36,11 @@ def run(
     values = {**_object(file.read_text() if file else "{}", str(file)), **_object(parameters, "--parameters")}
     values |= _from_text(notebook, parameter or [])
     typer.echo(f"{folder}: started")
-    run_notebook(notebook, values, folder, threads=threads, cell_timeout=cell_timeout)
+    try:
+        run_notebook(notebook, values, folder, threads=threads, cell_timeout=cell_timeout)
+    except GanbookError:
+        typer.echo(f"{folder}: FAILED")
+        raise
     seconds = json.loads((folder / COMPLETE).read_text())["seconds"]
     typer.echo(f"{folder}: done in {seconds:.0f} s")
 

@@ -64,7 +64,7 @@ def read_notebook(path: Path) -> NotebookNode:
 
     Raises:
         InputError: there is no such notebook, or it is neither ``.py`` nor ``.ipynb``.
-        DataError: the file is no notebook, or it is the script of a pair whose ``.ipynb`` was edited since.
+        DataError: the file is no notebook.
     """
     import jupytext
     import nbformat
@@ -83,14 +83,22 @@ def read_notebook(path: Path) -> NotebookNode:
         cell.metadata.setdefault("tags", [])
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    twin = path.with_suffix(".ipynb")
-    newer = path.suffix == ".py" and twin.is_file() and twin.stat().st_mtime > path.stat().st_mtime
-    if newer and sources_of_cells(read_notebook(twin)) != sources_of_cells(notebook):
-        raise DataError(
-            f"{twin} was edited after {path}, which is what runs. Carry the edit over with "
-            f"`jupytext --sync {path}`, or drop it with `touch {path}`."
-        )
     return notebook
+
+
+def refuse_edited_twin(script: Path) -> None:
+    """Refuse to run a script whose ``.ipynb`` was edited after it: the edit would be lost without a word.
+
+    Raises:
+        DataError: says how to carry the edit over, or to drop it.
+    """
+    twin = script.with_suffix(".ipynb")
+    newer = script.suffix == ".py" and twin.is_file() and twin.stat().st_mtime > script.stat().st_mtime
+    if newer and sources_of_cells(read_notebook(twin)) != sources_of_cells(read_notebook(script)):
+        raise DataError(
+            f"{twin} was edited after {script}, which is what runs. Carry the edit over with "
+            f"`jupytext --sync {script}`, or drop it with `touch {script}`."
+        )
 
 
 def sources_of_cells(notebook: NotebookNode) -> list[tuple[str, str]]:
@@ -160,13 +168,14 @@ def run_notebook(
 
     Raises:
         InputError: unknown or mistyped parameters, or no such notebook.
-        DataError: the folder cannot be written.
+        DataError: the folder cannot be written, or the other half of the notebook's pair is newer and different.
         IncompleteRunError: the notebook did not run to its end; names the folder that keeps what there is.
     """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     values = check_parameters(notebook, parameters)
+    refuse_edited_twin(notebook)
     if FOLDER_PARAMETER in parameters_of(notebook):
         values.setdefault(FOLDER_PARAMETER, ".")
     records = values.get(FOLDER_PARAMETER) == "."

@@ -19,9 +19,11 @@ from pathlib import Path
 
 from ganbook.batch import EXPERIMENTS, SCALES, Run, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError
-from ganbook.notebooks import COMPLETE, EXECUTED, FAILURE
+from ganbook.notebooks import EXECUTED, FAILURE
+from ganbook.results import METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
+BATCH_LOG = RUNS / "batch.log"  # what Snakemake said last
 COMMITTED = BOOK / "results"  # records that are kept in git
 NOT_STAGED = {"_build", "tools", "results", "decisions", "__pycache__"}
 
@@ -52,7 +54,7 @@ def inputs(scale: str) -> list[str]:
     """Files, runs aside, from which the staged source is made."""
     tools = sorted(BOOK.glob("tools/*.py"))
     others = [name for name in SCALES if name not in (scale, "smoke")]
-    records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{COMPLETE}"))]
+    records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
     code = [Path("ganbook/results.py"), EXPERIMENTS, *tools]
@@ -162,10 +164,17 @@ def report(scale: str) -> str:
 
 
 def failures(scale: str) -> str:
-    """One line for each planned run that did not run to its end."""
-    runs = [*theory_runs(), *plan(load_experiments(), scale)]
-    texts = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
-    return "\n".join(texts)
+    """What went wrong in the last batch: one paragraph for each failed run, or else the end of Snakemake's log."""
+    try:
+        runs = [*theory_runs(), *plan(load_experiments(), scale)]
+    except GanbookError as error:
+        return f"Error: {error}"
+    failed = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
+    if failed:
+        return "\n".join([*failed, f"{len(failed)} of {len(runs)} runs failed; the others are kept."])
+    log = BATCH_LOG.read_text().splitlines()
+    errors = [line for line in log if line.startswith("Error: ") or line.startswith("  ")]
+    return "\n".join((errors or log)[-15:]) + f"\nAll of it: {BATCH_LOG}"
 
 
 def _write_if_changed(path: Path, content: bytes) -> str:

@@ -147,13 +147,11 @@ def _provenance(records: Sequence[Record], local: Path) -> list[str]:
     rows = []
     for r in records:
         e = r.environment
-        commit = str(e.get("git_commit") or "–")[:10] + (" + changes" if e.get("git_dirty") else "")
+        commit = f"`{str(e.get('git_commit') or '–')[:10]}`" + (" + changes" if e.get("git_dirty") else "")
         seconds = e.get("train_seconds")
         took = "–" if not isinstance(seconds, int | float) or math.isnan(seconds) else f"{seconds:.0f} s"
         where = "this machine" if r.folder.is_relative_to(local) else "committed"
-        rows.append(
-            [f"`{r.run_id}`", f"`{commit}`", html.escape(str(e.get("device", "–"))), str(e.get("threads", "–"))]
-        )
+        rows.append([f"`{r.run_id}`", commit, html.escape(str(e.get("device", "–"))), str(e.get("threads", "–"))])
         rows[-1] += [took, str(e.get("date", "–"))[:10], where]
     return ["```{dropdown} Where these numbers come from", "", _table(head, rows), "```", ""]
 

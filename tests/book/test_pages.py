@@ -1,0 +1,194 @@
+"""Results pages and chapters as they are staged: what is in a record appears, what has not run is pending."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from book.tools import build, chapters, pages, pairs
+from ganbook.batch import Experiment, Run, Scale
+from ganbook.errors import DataError, InputError
+from ganbook.notebooks import read_notebook
+
+TINY = Path(__file__).parent.parent / "material" / "tiny.py"
+
+
+def experiment() -> Experiment:
+    scales = {
+        "smoke": Scale(fixed={"steps": 1}),
+        "cpu": Scale(sweep={"loss": ["hinge", "lsgan"]}, seeds=[0, 1]),
+        "gpu": Scale(seeds=[0, 1, 2]),
+    }
+    return Experiment("tiny", "A tiny experiment", Path("notebooks/experiments/tiny.py"), scales)
+
+
+def record(root: Path, run_id: str, *, accuracy: float, scale: str = "cpu", loss: str = "hinge", seed: int = 0) -> None:
+    folder = root / scale / "tiny" / run_id
+    folder.mkdir(parents=True)
+    (folder / "params.json").write_text(json.dumps({"loss": loss, "seed": seed}))
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy, "protocol": {"n_fake": 500}}))
+    environment = {"git_commit": "abcdef0123456789", "git_dirty": True, "device": "cpu (Fast <4>)", "threads": 1}
+    environment |= {"train_seconds": 61.4, "date": "2026-11-21T05:00:00+00:00"}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    Image.new("L", (8, 8)).save(folder / "samples.png")
+
+
+@pytest.fixture
+def staged(tmp_path):
+    """The pages when one variant has both seeds, the other one, a foreign record lies about, and no GPU run exists."""
+    local, committed = tmp_path / "runs", tmp_path / "results"
+    record(local, "loss-hinge_seed-0", accuracy=0.90)
+    record(local, "loss-hinge_seed-1", accuracy=0.94, seed=1)
+    record(committed, "loss-lsgan_seed-0", accuracy=0.5, loss="lsgan")
+    record(local, "loss-rpgan_seed-0", accuracy=0.123, loss="rpgan")  # no longer declared
+    found = pages.results({"tiny": experiment()}, "cpu", local=local, committed=committed)
+    return {name: content() for name, content in found.items()}
+
+
+def test_the_table_has_mean_spread_and_number_of_seeds(staged):
+    page = staged["results/tiny.md"].decode()
+    assert "| `loss` | `accuracy` | n |" in page
+    assert "| `hinge` | 0.920 ± 0.028 | 2 |" in page
+    assert "| `lsgan` | 0.5 | 1 |" in page
+    assert "n_fake 500" in page
+
+
+def test_what_is_missing_is_pending_and_what_is_not_declared_is_absent(staged):
+    overview = staged["results/index.md"].decode()
+    assert "4 runs, 1 *pending*: `make experiments SCALE=cpu`" in overview
+    assert "3 runs, 3 *pending*: `make experiments SCALE=gpu`" in overview
+    assert not any("rpgan" in content.decode(errors="ignore") for content in staged.values())
+    assert "0.123" not in overview
+
+
+def test_each_number_says_where_it_comes_from(staged):
+    page = staged["results/tiny.md"].decode()
+    assert "`abcdef0123` + changes" in page
+    assert "cpu (Fast &lt;4&gt;)" in page
+    assert "61 s" in page
+    assert page.count("| this machine |") == 2
+    assert page.count("| committed |") == 1
+
+
+def test_each_variant_shows_the_sheet_of_its_first_seed(staged):
+    page = staged["results/tiny.md"].decode()
+    assert "tiny-cpu-loss-hinge_seed-0.png" in page
+    assert "tiny-cpu-loss-hinge_seed-1.png" not in page
+    assert page.count(":alt: Sheet of generated samples") == 2
+    assert "results/tiny-cpu-loss-lsgan_seed-0.png" in staged
+
+
+def test_a_damaged_record_stops_the_pages(tmp_path):
+    record(tmp_path, "loss-hinge_seed-0", accuracy=0.9)
+    (tmp_path / "cpu/tiny/loss-hinge_seed-0/metrics.json").write_text("{")
+    with pytest.raises(DataError, match=r"loss-hinge_seed-0/metrics\.json is not a usable record"):
+        pages.results({"tiny": experiment()}, "cpu", local=tmp_path, committed=tmp_path / "none")
+
+
+def executed(path: Path, claim: str) -> Path:
+    """A notebook as papermill leaves it."""
+    notebook = read_notebook(TINY)
+    injected = nbformat.v4.new_code_cell("seed = 7", metadata={"tags": ["injected-parameters"], "papermill": {}})
+    notebook.cells.insert(2, injected)
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", text=claim)]
+    notebook.metadata["papermill"] = {"output_path": "/home/somebody"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_chapter_hides_the_injected_parameters_and_papermills_traces(tmp_path):
+    page = chapters.page(executed(tmp_path / "notebook.ipynb", "fine: True\n")).decode()
+    (cell,) = [c for c in json.loads(page)["cells"] if "injected-parameters" in c["metadata"].get("tags", [])]
+    assert "remove-cell" in cell["metadata"]["tags"]
+    assert "papermill" not in page
+    assert "somebody" not in page
+
+
+def test_claims_that_came_out_otherwise_are_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "tiny.py"
+    script.write_text(TINY.read_text())
+    run = Run("tiny", "cpu", "default", script, {}, chapter=True)
+    finished = executed(tmp_path / run.folder / "notebook.ipynb", "fine: True\n")
+    assert chapters.broken_claims(run) == [f"{script} has no .ipynb yet; write it with `make notebooks`"]
+    script.with_suffix(".ipynb").write_text(pairs.committed_half(script, nbformat.read(finished, as_version=4)))
+    assert chapters.broken_claims(run) == []
+    executed(tmp_path / run.folder / "notebook.ipynb", "fine: False\n")
+    (line,) = chapters.broken_claims(run)
+    assert "here 'fine: False', committed 'fine: True'" in line
+
+
+def test_a_committed_half_keeps_the_claims_and_nothing_else(tmp_path):
+    script = tmp_path / "tiny.py"
+    script.write_text(TINY.read_text())
+    origin = nbformat.read(executed(tmp_path / "run.ipynb", "fine: True\n"), as_version=4)
+    for cell in origin.cells[:-1]:
+        if cell.cell_type == "code":
+            cell.outputs = [nbformat.v4.new_output("stream", text="noise")]
+    twin = script.with_suffix(".ipynb")
+    twin.write_text(pairs.committed_half(script, origin))
+    assert pairs.problems(script) == []
+    kept = [cell.outputs for cell in nbformat.read(twin, as_version=4).cells if cell.get("outputs")]
+    assert len(kept) == 1
+    assert kept[0][0].text == "fine: True\n"
+
+
+def spoil_output(notebook):
+    notebook.cells[4].outputs = [nbformat.v4.new_output("stream", text="noise")]
+
+
+def spoil_source(notebook):
+    notebook.cells[4].source += "\nx = 1"
+
+
+def spoil_tags(notebook):
+    notebook.cells[-1].metadata.tags.remove("keep_output")
+
+
+def spoil_claim(notebook):
+    notebook.cells[-1].outputs = []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (spoil_output, "holds more than its script"),
+        (spoil_source, "differ in their cells"),
+        (spoil_tags, "carries all of the tags"),
+        (spoil_claim, "printed nothing"),
+    ],
+)
+def test_every_way_out_of_step_is_found(tmp_path, spoil, told):
+    script = tmp_path / "tiny.py"
+    script.write_text(TINY.read_text())
+    twin = script.with_suffix(".ipynb")
+    origin = nbformat.read(executed(tmp_path / "run.ipynb", "fine: True\n"), as_version=4)
+    twin.write_text(pairs.committed_half(script, origin))
+    notebook = nbformat.read(twin, as_version=4)
+    spoil(notebook)
+    nbformat.write(notebook, twin)
+    assert any(told in problem for problem in pairs.problems(script))
+
+
+def test_contents_and_pages_must_match(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BOOK", tmp_path)
+    (tmp_path / "_toc.yml").write_text("root: index\nparts:\n- chapters:\n  - file: theory/01\n  - glob: results/*\n")
+    build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "results/tiny.md": bytes})
+    with pytest.raises(DataError, match="Add `- file: theory/02`"):
+        build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "theory/02.ipynb": bytes})
+    with pytest.raises(DataError, match=r"lists theory/01, but there is no such page"):
+        build.check_contents({"index.md": bytes})
+
+
+def test_several_experiments_in_one_summary_are_refused(tmp_path):
+    from ganbook.results import read_records, summary
+
+    record(tmp_path, "a", accuracy=0.5)
+    (tmp_path / "cpu" / "other").mkdir()
+    (tmp_path / "cpu" / "tiny" / "a").rename(tmp_path / "cpu" / "other" / "a")
+    record(tmp_path, "a", accuracy=0.5)
+    with pytest.raises(InputError, match="one experiment"):
+        summary(read_records(tmp_path))
