@@ -1,4 +1,4 @@
-"""The parameters of one run: a frozen dataclass, checked on entry, the same for notebook, papermill and command line."""
+"""The parameters of one run: a frozen dataclass, checked on entry, the same for notebook and command line."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def checked(name: str, value: Any, kind: type) -> Any:
     if type(value) is not kind:
         hint = " YAML reads 2e-4 as text: write 2.0e-4." if kind is float and isinstance(value, str) else ""
         raise InputError(f"Parameter {name} is {_article(kind)}, got {value!r} ({type(value).__name__}).{hint}")
-    if kind is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"Parameter {name} is a finite number, got {value}.")
     return value
 

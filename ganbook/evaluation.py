@@ -36,13 +36,19 @@ def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
     }
     metrics: dict[str, Any] = {}
     name = config.dataset.partition(":")[0]
-    if labels is not None and name in RECIPES and RECIPES[name].resolution == config.resolution:
+    if (
+        labels is not None
+        and real_labels is not None
+        and name in RECIPES
+        and RECIPES[name].resolution == config.resolution
+    ):
         judge = load_judge(name)
         metrics["judge_accuracy"] = judge.accuracy(fake, labels)
         metrics["judge_accuracy_real"] = judge.accuracy(real, real_labels)
         protocol |= {"extractor": f"{name}-judge", "extractor_sha256": judge.sha256}
-    everything = torch.zeros(len(fake), dtype=torch.int64), torch.zeros(len(real), dtype=torch.int64)
-    fake_groups, real_groups = (labels, real_labels) if labels is not None else everything
+    one_group = torch.zeros(max(len(fake), len(real)), dtype=torch.int64)
+    fake_groups = one_group[: len(fake)] if labels is None else labels
+    real_groups = one_group[: len(real)] if labels is None or real_labels is None else real_labels
     metrics["within_class_spread"] = spread(fake, fake_groups) / spread(real, real_groups)
     return {**metrics, "protocol": protocol}
 

@@ -73,6 +73,7 @@ class Run:
             self.images, config.batch_size, seed=config.seed, device=self.device, flip=config.flip
         )
         self.history = History()
+        self.environment = environment(self.device)  # now: the code that is loaded, not what lies there at the end
 
     def train(self, *, hooks: tuple[Hook, ...] = (), log_every: int = 50, progress: bool = True) -> History:
         """Train to the configured number of steps, keeping a checkpoint; continues where a checkpoint left off.
@@ -166,7 +167,8 @@ class Run:
         sheet = io.BytesIO()
         self.sample_sheet().save(sheet, format="png", optimize=True)
         write_atomically(self.folder / "samples.png", sheet.getvalue())
-        write_json(self.folder / "environment.json", environment(self.device, seconds=self.history.seconds))
+        seconds = round(self.history.seconds, 2)
+        write_json(self.folder / "environment.json", {**self.environment, "train_seconds": seconds})
         write_json(self.folder / "metrics.json", dict(metrics))
 
     def tensorboard(self) -> Hook:
@@ -249,9 +251,7 @@ def load_trained(folder: str | Path, *, device: str = "auto") -> tuple[Config, G
     """
     state = load_state(Path(folder) / CHECKPOINT)
     config = Config.from_mapping(state["config"])
-    gan = build_gan(
-        config, channels=state["channels"], n_classes=state["n_classes"], device=choose_device(device)
-    )
+    gan = build_gan(config, channels=state["channels"], n_classes=state["n_classes"], device=choose_device(device))
     gan.load_state_dict(state["gan"])
     return config, gan
 
@@ -304,8 +304,8 @@ def refuse_other_parameters(saved: Mapping[str, Any], wanted: Mapping[str, Any],
         )
 
 
-def environment(device: torch.device, *, seconds: float) -> dict[str, Any]:
-    """What a result depends on besides its parameters: code, versions, device, threads, and the time it took."""
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a result depends on besides its parameters: code, versions, device and threads."""
     status = _git("status", "--porcelain", "--untracked-files=no")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -317,7 +317,6 @@ def environment(device: torch.device, *, seconds: float) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({cpu_name()})",
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "train_seconds": round(seconds, 2),
     }
 
 

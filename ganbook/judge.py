@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -129,6 +130,8 @@ def train_judge(name: str, *, folder: Path = FOLDER, progress: bool = True) -> T
         fit(network, train, recipe, progress=progress)
     network.half().float().eval()  # what is measured is what is stored
     images, labels = data.to_tensors(test)
+    if labels is None:
+        raise InputError(f"A judge reads labels, and data set {recipe.dataset!r} has none.")
     judge = TrainedJudge(name, network, train.classes, recipe.resolution, 0.0, "")
     card = {
         "name": name,
@@ -139,7 +142,7 @@ def train_judge(name: str, *, folder: Path = FOLDER, progress: bool = True) -> T
         "test_images": len(labels),
         "data_sha256": train.sha256,
     }
-    network.to(memory_format=torch.contiguous_format)  # the only layout that safetensors stores
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the only layout that safetensors stores
     weights = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     write_atomically(folder / f"{name}.safetensors", save(weights, metadata={"card": json.dumps(card)}))
     return load_judge(name, folder=folder)
@@ -151,10 +154,11 @@ def fit(network: nn.Module, train: data.ImageSet, recipe: Recipe, *, progress: b
     batches = data.Batches(train, recipe.batch_size, seed=0, flip=recipe.flip)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
-    network.to(memory_format=torch.channels_last).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    network.train()
     for _ in tqdm(range(steps), unit="step", disable=not progress):
         images, labels = next(batches)
-        loss = cross_entropy(network(images), labels)
+        loss = cross_entropy(network(images), cast(Tensor, labels))  # a judge's set has labels
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

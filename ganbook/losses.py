@@ -77,7 +77,7 @@ def wasserstein_g(real_logits: Logits, fake_logits: Logits) -> Logits:
 
 
 def rpgan_d(real_logits: Logits, fake_logits: Logits) -> Logits:
-    """``-log σ(D(x) - D(G(z)))``: real and fake are judged in pairs (Jolicoeur-Martineau 2019; Huang et al. 2024, eq. 2)."""
+    """``-log σ(D(x) - D(G(z)))``: real and fake are judged in pairs (Jolicoeur-Martineau 2019; Huang et al. 2024)."""
     return softplus(fake_logits - real_logits)
 
 

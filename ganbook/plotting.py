@@ -25,9 +25,7 @@ def to_uint8(images: Float[Tensor, "n c h w"]) -> np.ndarray:
     return scaled.permute(0, 2, 3, 1).byte().numpy()
 
 
-def image_sheet(
-    images: Float[Tensor, "n c h w"], *, columns: int = 10, gap: int = 1, scale: int = 1
-) -> Image.Image:
+def image_sheet(images: Float[Tensor, "n c h w"], *, columns: int = 10, gap: int = 1, scale: int = 1) -> Image.Image:
     """Images side by side as one picture, row by row, on a light grey ground.
 
     Args:

@@ -97,7 +97,9 @@ def train(
             pending.clear()
             d_mean, g_mean = losses.mean(0).tolist()
             history.seconds = time.perf_counter() - start
-            history.rows.append({"step": float(history.step), "d_loss": d_mean, "g_loss": g_mean, "seconds": history.seconds})
+            history.rows.append(
+                {"step": float(history.step), "d_loss": d_mean, "g_loss": g_mean, "seconds": history.seconds}
+            )
             bar.set_postfix(d_loss=f"{d_mean:.3f}", g_loss=f"{g_mean:.3f}")
             for hook in hooks:
                 hook(history)

@@ -52,3 +52,14 @@ def test_mendable_errors_are_one_paragraph_without_a_traceback(arguments, messag
 def test_parameters_are_listed(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "parameters")
     assert code == 0 and "ema_decay" in out and "0.999" in out
+
+
+def test_results_are_summarised_and_exported(tmp_path, monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "results", "gan_mnist", "--runs", tmp_path)
+    assert code == 0 and "cpu-long" in out and "judge_accuracy" in out
+    code, out, _ = run(monkeypatch, capsys, "results", "--runs", tmp_path, "--csv", tmp_path / "r.csv")
+    assert code == 0 and "metrics.judge_accuracy" in (tmp_path / "r.csv").read_text().splitlines()[0]
+    code, _, err = run(monkeypatch, capsys, "results", "gan_mnits", "--runs", tmp_path)
+    assert code == 2 and "Did you mean 'gan_mnist'" in err
+    code, _, err = run(monkeypatch, capsys, "results", "--runs", tmp_path, "--records", tmp_path)
+    assert code == 2 and "make experiments" in err

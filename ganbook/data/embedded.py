@@ -61,7 +61,9 @@ def read_checked(name: str, root: str | Path | None = None) -> bytes:
         DataError: missing or changed; the message names the file, both hashes and how to get it back.
     """
     path = embedded_folder(root) / name
-    remedy = f"Restore it with `git checkout -- data/{name}` or rebuild it with `python data/build.py {Path(name).parent}`."
+    remedy = (
+        f"Restore it with `git checkout -- data/{name}` or rebuild it with `python data/build.py {Path(name).parent}`."
+    )
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -130,7 +132,9 @@ def _decode(content: bytes, names: list[str], archive_name: str) -> np.ndarray:
                 with Image.open(io.BytesIO(archive.read(f"{name}.png"))) as picture:
                     images[i] = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
     except (KeyError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{archive_name} cannot be decoded ({error}). Rebuild it: `python data/build.py emoji`.") from None
+        raise DataError(
+            f"{archive_name} cannot be decoded ({error}). Rebuild it: `python data/build.py emoji`."
+        ) from None
     return images
 
 

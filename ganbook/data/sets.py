@@ -112,7 +112,8 @@ def resize(images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
     if resolution < 1 or side % resolution:
         sizes = [side // k for k in range(1, side + 1) if side % k == 0] + ([32] if side == 28 else [])
         raise InputError(
-            f"These pictures are {side} px and are reduced by exact averaging to {', '.join(map(str, sorted(sizes)))} px, "
+            f"These pictures are {side} px and are reduced by exact averaging to "
+            f"{', '.join(map(str, sorted(sizes)))} px, "
             f"got resolution={resolution}. Choose one of these."
         )
     parts = [

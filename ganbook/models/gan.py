@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -19,15 +19,17 @@ from torch.optim.swa_utils import AveragedModel
 from ganbook.errors import InputError
 from ganbook.losses import check_logits, get_loss
 
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
-def ema_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+
+def ema_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """The exponential moving average ``ema ← d·ema + (1 - d)·model``, in place, as `AveragedModel` wants it.
 
     Early on d is ``(1 + n) / (10 + n)`` where that is smaller, so that a short run forgets its random start.
     """
 
     @torch.no_grad()
-    def average(ema: list[Tensor], current: list[Tensor], n_averaged: Tensor | int) -> None:
+    def average(ema: Tensors, current: Tensors, n_averaged: Tensor | int) -> None:
         d = min(decay, (1 + int(n_averaged)) / (10 + int(n_averaged)))
         torch._foreach_lerp_(ema, current, 1 - d)
 
@@ -75,8 +77,11 @@ class GAN:
     ) -> None:
         self.device = torch.device(device)
         # channels_last is the layout in which CPU and GPU convolutions are fastest; it changes no value's meaning
-        self.generator = generator.to(self.device, memory_format=torch.channels_last)
-        self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
+        self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        for network in (self.generator, self.discriminator):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        self.latent_dim = cast(int, generator.latent_dim)
+        self.n_classes = cast(int, getattr(generator, "n_classes", 0))
         self.loss = get_loss(loss)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
@@ -86,7 +91,7 @@ class GAN:
 
     def latents(self, n: int) -> Float[Tensor, "n latent"]:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
-        return torch.randn(n, self.generator.latent_dim, generator=self.rng, device=self.device)
+        return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
 
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
@@ -139,14 +144,14 @@ class GAN:
         if not layers:
             return
         rng = torch.Generator(self.device).manual_seed(0)
-        n_classes = getattr(self.generator, "n_classes", 0)
+        n_classes = self.n_classes
         momenta = [layer.momentum for layer in layers]
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over the batches
             layer.train()
         for _ in range(batches):
-            z = torch.randn(batch_size, self.generator.latent_dim, generator=rng, device=self.device)
+            z = torch.randn(batch_size, self.latent_dim, generator=rng, device=self.device)
             y = torch.randint(n_classes, (batch_size,), generator=rng, device=self.device) if n_classes else None
             self.ema(z, y)
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -164,8 +169,8 @@ class GAN:
         Raises:
             InputError: latents of the wrong length, or a label that is not a class.
         """
-        check_latents(z, self.generator.latent_dim)
-        check_label_range(labels, getattr(self.generator, "n_classes", 0))
+        check_latents(z, self.latent_dim)
+        check_label_range(labels, self.n_classes)
         samples = []
         for start in range(0, len(z), batch_size):
             part = slice(start, start + batch_size)

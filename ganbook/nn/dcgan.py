@@ -84,9 +84,7 @@ class Generator(nn.Module):
         self.net = nn.Sequential(*layers)
         initialise(self)
 
-    def forward(
-        self, z: Float[Tensor, "n latent"], y: Int[Tensor, " n"] | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def forward(self, z: Float[Tensor, "n latent"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n c h w"]:
         if self.n_classes:
             z = torch.cat([z, one_hot(check_labels(y, self.n_classes), self.n_classes).to(z.dtype)], dim=1)
         return self.net(z[:, :, None, None])
@@ -119,8 +117,8 @@ class Discriminator(nn.Module):
             maps_in, maps = maps, maps * 2
         self.features = nn.Sequential(*layers, nn.Flatten())
         size = maps_in * side * side
-        self.head = nn.Linear(size, 1)
-        self.project = nn.Embedding(n_classes, size) if n_classes else None
+        self.head: nn.Module = nn.Linear(size, 1)
+        self.project: nn.Module | None = nn.Embedding(n_classes, size) if n_classes else None
         initialise(self)
         if norm == "spectral":
             self.head = spectral_norm(self.head)

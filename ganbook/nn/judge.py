@@ -24,7 +24,13 @@ class Judge(nn.Module):
             layers += [nn.Conv2d(maps_in, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
             layers += [nn.Conv2d(maps, maps, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
             maps_in = maps
-        layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * maps_in, n_features), nn.ReLU()]
+        layers += [
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(4 * maps_in, n_features),
+            nn.ReLU(),
+        ]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(n_features, n_classes)
 

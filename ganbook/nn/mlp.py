@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ def mlp(sizes: Sequence[int], *, slope: float = 0.0) -> nn.Sequential:
         slope: slope of the activation for negative inputs; 0 is ReLU.
     """
     layers: list[nn.Module] = []
-    for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for size_in, size_out in pairwise(sizes):
         layers += [nn.Linear(size_in, size_out), nn.LeakyReLU(slope)]
     return nn.Sequential(*layers[:-1])
 

@@ -28,7 +28,7 @@ def test_an_epoch_shows_each_picture_at_most_once_and_the_next_has_another_order
     epochs = [torch.cat([next(batches)[1] for _ in range(3)]).tolist() for _ in range(4)]
     assert all(len(set(epoch)) == 9 for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
-    seen = [labels for labels in (next(Batches(numbered(), 10, seed=s))[1].tolist() for s in range(3))]
+    seen = [next(Batches(numbered(), 10, seed=s))[1].tolist() for s in range(3)]
     assert all(sorted(labels) == list(range(10)) for labels in seen) and seen[0] != seen[1]
 
 

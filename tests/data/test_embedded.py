@@ -79,7 +79,9 @@ def test_damage_names_file_hashes_and_remedy(tmp_path):
     assert len(data.load("mnist", split="test", root=tmp_path).images) == 10000
     path = tmp_path / "mnist/t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match="t10k-labels.* is damaged: expected sha256 b91679.*, found .*data/build.py mnist"):
+    with pytest.raises(
+        DataError, match="t10k-labels.* is damaged: expected sha256 b91679.*, found .*data/build.py mnist"
+    ):
         data.load("mnist", split="test", root=tmp_path)
     path.unlink()
     with pytest.raises(DataError, match="t10k-labels.* cannot be read: No such file.*git checkout"):

@@ -45,7 +45,9 @@ def test_the_projection_is_the_formula():
     x, y = torch.randn(5, 1, 28, 28), torch.tensor([0, 1, 2, 1, 0])
     h = discriminator.features(x)
     e = discriminator.project.weight
-    expected = h @ discriminator.head.weight[0] + discriminator.head.bias + torch.stack([e[k] @ v for k, v in zip(y, h)])
+    expected = (
+        h @ discriminator.head.weight[0] + discriminator.head.bias + torch.stack([e[k] @ v for k, v in zip(y, h)])
+    )
     torch.testing.assert_close(discriminator(x, y), expected)
 
 
