@@ -145,10 +145,8 @@ def main() -> None:
     for name, other in speeds.items():
         ratios = [a / b for a, b in zip(ours, other, strict=True)]
         median, low, high = statistics.median(ratios), min(ratios), max(ratios)
-        print(
         steps = statistics.median(other)
         print(f"against {name}: {median:.2f} times as fast ({low:.2f} … {high:.2f}; {steps:.1f} steps/s)")
-        )
 
 
 if __name__ == "__main__":
