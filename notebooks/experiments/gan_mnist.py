@@ -55,7 +55,7 @@ latent_dim: int = 64  # length of the latent vector z
 width_g: int = 24  # feature maps of the generator's last hidden layer
 width_d: int = 24  # feature maps of the discriminator's first layer
 batch_size: int = 32  # images per step
-steps: int = 1800  # generator steps
+steps: int = 1500  # generator steps
 n_dis: int = 1  # discriminator steps per generator step
 lr_g: float = 1.0e-3  # Adam's learning rate, generator
 lr_d: float = 1.0e-3  # Adam's learning rate, discriminator
@@ -154,7 +154,7 @@ print("the spread within a class is at least 3/4 of the data's:", metrics["withi
 #   generator of this notebook answers the label and ignores $z$: the judge is content and the sheet shows ten equal
 #   rows. The spread within a class catches it; accuracy alone never would.
 # - **An average that is too slow.** The averaged generator forgets its past over $1/(1-\text{decay})$ steps. With 0.999
-#   and two thousand steps it still mixes in the blots of the beginning.
+#   a run of this length still mixes in the blots of the beginning.
 # - **Grey veils over the samples.** BatchNorm's running statistics belong to other weights than the averaged ones;
 #   `refresh_batchnorm` estimates them anew before sampling.
 # ```
