@@ -48,7 +48,7 @@ check: $(STAMP) ## format, lint, types, import direction, notebook pairs, file s
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m book.tools.pairs check
-	@$(BIN)/codespell
+	@git ls-files -z -- . ':!book/_vendor' ':!data' ':!*.ipynb' ':!*.lock' | xargs -0 $(BIN)/codespell
 	@echo "All checks passed. Next: git commit"
 
 lock: $(STAMP) ## renew requirements.lock from pyproject.toml

@@ -1,4 +1,4 @@
-"""``ganbook run``, ``experiments`` and ``results``: one notebook run, what the batch would run, what came out."""
+"""``ganbook run`` and ``ganbook experiments``: one notebook run, what the batch would run, what of it is kept."""
 
 from __future__ import annotations
 
@@ -97,29 +97,6 @@ def keep_records(
     typer.echo(f"{len(folders)} records. Next: git add {records}, then make book")
 
 
-def results(
-    experiment: Annotated[str | None, typer.Argument(help="Only this experiment; default all.")] = None,
-    scale: Annotated[str | None, typer.Option(help="Only this scale.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the table of single runs here.")] = None,
-) -> None:
-    """Mean and standard deviation over seeds of every finished run, from runs/ and book/results."""
-    from ganbook.results import read_records, runs_table, summary
-
-    records = read_records(Path("book/results"), RUNS)
-    found = [r for r in records if experiment in (None, r.experiment) and scale in (None, r.scale)]
-    if experiment is not None and not found:
-        raise unknown_name("experiment with records", experiment, {r.experiment for r in records})
-    for name in dict.fromkeys(r.experiment for r in found):
-        table = summary([r for r in found if r.experiment == name])
-        typer.echo(f"{name}\n{table.to_string(index=False, na_rep='-', float_format=lambda x: f'{x:.4g}')}\n")
-    if csv is not None:
-        table = runs_table(found)
-        table.columns = [".".join(column) for column in table.columns]
-        table.to_csv(csv, index=False)
-        typer.echo(f"{len(table)} runs in {csv}")
-    typer.echo(f"{len(found)} records. Next: make book")
-
-
 def _object(text: str, origin: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -155,7 +132,6 @@ def main() -> None:
     """Entry for the batch, which needs no more of the command line than this."""
     app = typer.Typer(add_completion=False)
     app.command()(run)
-    app.command()(results)
     app.add_typer(experiments_app, name="experiments")
     try:
         app()

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ganbook.batch import SCALES, Experiment, plan
-from ganbook.results import Record, read_record, summary, varied, with_spread
+from ganbook.batch import RUNS, SCALES, Experiment, Run, plan
+from ganbook.results import METRICS, Record, read_record, summary, varied, with_spread
 
 Staged = dict[str, Callable[[], bytes]]
 SCALE_TITLES = {
@@ -32,9 +32,9 @@ def results(experiments: Mapping[str, Experiment], scale: str, *, local: Path, c
     staged: Staged = {}
     sections = []
     for name, experiment in experiments.items():
-        planned = {s: [run.folder.relative_to("runs") for run in plan({name: experiment}, s)] for s in shown}
-        records = {s: _records(folders, local, committed) for s, folders in planned.items()}
-        counts = {s: len(folders) for s, folders in planned.items() if folders}
+        planned = {s: plan({name: experiment}, s) for s in shown}
+        records = {s: _records(runs, local, committed) for s, runs in planned.items()}
+        counts = {s: len(runs) for s, runs in planned.items() if runs}
         page = _experiment_page(experiment, counts, records, local)
         staged[f"results/{name}.md"] = page.encode
         for record in (r for group in records.values() for r in group):
@@ -45,12 +45,16 @@ def results(experiments: Mapping[str, Experiment], scale: str, *, local: Path, c
     return staged
 
 
-def _records(folders: Sequence[Path], local: Path, committed: Path) -> list[Record]:
+def _records(runs: Sequence[Run], local: Path, committed: Path) -> list[Record]:
+    """The records of planned runs; one that was made with other parameters than are declared now is not shown."""
     found = []
-    for folder in folders:
-        place = next((root / folder for root in (local, committed) if (root / folder / "metrics.json").is_file()), None)
+    for run in runs:
+        folder = run.folder.relative_to(RUNS)
+        place = next((root / folder for root in (local, committed) if (root / folder / METRICS).is_file()), None)
         if place is not None:
-            found.append(read_record(place))
+            record = read_record(place)
+            if all(record.params.get(name, value) == value for name, value in run.parameters.items()):
+                found.append(record)
     return found
 
 

@@ -39,6 +39,7 @@ def committed_half(script: Path, origin: NotebookNode | None) -> str:
         cell.id = f"cell-{index}"
         if cell.cell_type == "code" and CLAIM in cell.metadata.tags and (text := printed.get(cell.source.strip())):
             cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+            cell.execution_count = 1  # nbval takes outputs of a cell without a count for a mistake
         if not cell.metadata.tags:
             del cell.metadata["tags"]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -63,6 +63,14 @@ def test_what_is_missing_is_pending_and_what_is_not_declared_is_absent(staged):
     assert "0.123" not in overview
 
 
+def test_a_record_of_other_parameters_than_declared_counts_as_pending(tmp_path):
+    record(tmp_path, "loss-hinge_seed-0", accuracy=0.777, loss="wasserstein")
+    found = pages.results({"tiny": experiment()}, "cpu", local=tmp_path, committed=tmp_path / "none")
+    overview = found["results/index.md"]().decode()
+    assert "4 runs, 4 *pending*" in overview
+    assert "0.777" not in overview
+
+
 def test_each_number_says_where_it_comes_from(staged):
     page = staged["results/tiny.md"].decode()
     assert "`abcdef0123` + changes" in page
@@ -134,6 +142,7 @@ def test_a_committed_half_keeps_the_claims_and_nothing_else(tmp_path):
     kept = [cell.outputs for cell in nbformat.read(twin, as_version=4).cells if cell.get("outputs")]
     assert len(kept) == 1
     assert kept[0][0].text == "fine: True\n"
+    assert nbformat.read(twin, as_version=4).cells[-1].execution_count == 1  # or nbval would refuse it
 
 
 def spoil_output(notebook):
