@@ -138,7 +138,7 @@ display(
     Markdown(
         f"Of {config.n_eval:,} samples the judge reads **{metrics['judge_accuracy']:.1%}** as the asked digit; of the real test "
         f"pictures {metrics['judge_accuracy_real']:.1%}. The spread within a class is **{metrics['within_class_spread']:.2f}** "
-        f"of the data's. Training took {run.history.seconds:.0f} s on {run.device.type}; the record is in `{OUT}`."
+        f"of the data's. Training took {run.history.seconds:.0f} s on {run.device.type}."
     )
 )
 
