@@ -10,7 +10,7 @@ STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum |
 endif
 # $(call batch,TARGET): the runs tell of themselves on stdout; what Snakemake says goes to a log and is shown on failure
 batch = mkdir -p runs && $(BIN)/snakemake --cores all --keep-going --rerun-incomplete $(1) --config scale=$(SCALE) \
-	2> runs/batch.log || { $(BIN)/python -m book.tools.build failures $(SCALE); exit 1; }
+	2> runs/batch-$(SCALE).log || { $(BIN)/python -m book.tools.build failures $(SCALE); exit 1; }
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ test: $(STAMP) ## unit tests, claims of the notebooks, a walk over the pages in 
 
 lab: $(STAMP) ## open the notebooks in JupyterLab, paired with their scripts
 	@echo "JupyterLab opens in your browser; stop it with Ctrl-C here. Afterwards: make notebooks"
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab notebooks
 
 experiments: $(STAMP) ## run what notebooks/experiments.yml declares for SCALE (cpu, cpu-long, gpu)
 	@$(call batch,runs)

@@ -23,7 +23,6 @@ from ganbook.notebooks import EXECUTED, FAILURE
 from ganbook.results import METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
-BATCH_LOG = RUNS / "batch.log"  # what Snakemake said last
 COMMITTED = BOOK / "results"  # records that are kept in git
 NOT_STAGED = {"_build", "tools", "results", "decisions", "__pycache__"}
 
@@ -172,9 +171,10 @@ def failures(scale: str) -> str:
     failed = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
     if failed:
         return "\n".join([*failed, f"{len(failed)} of {len(runs)} runs failed; the others are kept."])
-    log = BATCH_LOG.read_text().splitlines()
-    errors = [line for line in log if line.startswith("Error: ") or line.startswith("  ")]
-    return "\n".join((errors or log)[-15:]) + f"\nAll of it: {BATCH_LOG}"
+    path = RUNS / f"batch-{scale}.log"  # what Snakemake and its jobs said
+    log = path.read_text().splitlines()
+    start = next((i for i, line in enumerate(log) if line.startswith("Error: ")), len(log) - 15)
+    return "\n".join([*log[max(0, start) :][:15], f"All of it: {path}"])
 
 
 def _write_if_changed(path: Path, content: bytes) -> str:

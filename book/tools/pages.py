@@ -116,10 +116,10 @@ def _summary_table(records: Sequence[Record]) -> str:
     rows = []
     for row in table.to_dict("records"):
         cells = [f"`{row[name]}`" for name in names]
-        cells += [with_spread(float(row[metric]), float(row[f"{metric}_std"])) for metric in metrics]
+        cells += [_spread(float(row[metric]), float(row[f"{metric}_std"])) for metric in metrics]
         rows.append([*cells, str(row["n"]), *([row["protocol"]] if several else [])])
     note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\n*Protocol:* {text}."
-    return _table([f"`{c}`" if c not in ("n", "protocol") else c for c in columns], rows) + note
+    return _table([column.replace("_", " ") for column in columns], rows) + note
 
 
 def _sheets(records: Sequence[Record]) -> list[str]:
@@ -163,6 +163,10 @@ def _provenance(records: Sequence[Record], local: Path) -> list[str]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _spread(mean: float, std: float) -> str:
+    return with_spread(mean, std).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _sheet_name(record: Record) -> str:

@@ -1,6 +1,7 @@
 """Results pages and chapters as they are staged: what is in a record appears, what has not run is pending."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -49,8 +50,8 @@ def staged(tmp_path):
 
 def test_the_table_has_mean_spread_and_number_of_seeds(staged):
     page = staged["results/tiny.md"].decode()
-    assert "| `loss` | `accuracy` | n |" in page
-    assert "| `hinge` | 0.920 ± 0.028 | 2 |" in page
+    assert "| loss | accuracy | n |" in page
+    assert "| `hinge` | 0.920 ± 0.028 | 2 |" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert "| `lsgan` | 0.5 | 1 |" in page
     assert "n_fake 500" in page
 
@@ -190,6 +191,27 @@ def test_contents_and_pages_must_match(tmp_path, monkeypatch):
         build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "theory/02.ipynb": bytes})
     with pytest.raises(DataError, match=r"lists theory/01, but there is no such page"):
         build.check_contents({"index.md": bytes})
+
+
+def test_the_closing_words_of_a_failed_batch_name_what_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks" / "experiments").mkdir(parents=True)
+    shutil.copy(TINY, tmp_path / "notebooks" / "experiments" / "tiny.py")
+    declared = tmp_path / "notebooks" / "experiments.yml"
+    declared.write_text("tiny: {title: Tiny, smoke: {}, cpu: {seeds: [0, 1]}}\n")
+    log = tmp_path / "runs" / "batch-cpu.log"
+    log.parent.mkdir()
+    log.write_text(
+        "Building DAG of jobs...\nError: Jupyter Book found something to mend\n  a.md: WARNING: no such key\nBye\n"
+    )
+    assert build.failures("cpu").startswith("Error: Jupyter Book found something to mend\n  a.md: WARNING")
+    folder = tmp_path / "runs" / "cpu" / "tiny" / "seed-1"
+    folder.mkdir(parents=True)
+    (folder / "failure.txt").write_text("tiny did not run to its end: the kernel died.\n")
+    text = build.failures("cpu")
+    assert text == "tiny did not run to its end: the kernel died.\n1 of 2 runs failed; the others are kept."
+    declared.write_text("tiny: {title: Tiny, smoke: {}, cpu: {sed: [0, 1]}}\n")
+    assert "Did you mean 'seeds'" in build.failures("cpu")
 
 
 def test_several_experiments_in_one_summary_are_refused(tmp_path):
