@@ -133,6 +133,11 @@ def main() -> None:
     app = typer.Typer(add_completion=False)
     app.command()(run)
     app.add_typer(experiments_app, name="experiments")
+    in_one_paragraph(app)
+
+
+def in_one_paragraph(app: typer.Typer) -> None:
+    """Run a command line; an error that the user can mend is one paragraph and exit code 2, without a traceback."""
     try:
         app()
     except GanbookError as error:

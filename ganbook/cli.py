@@ -5,7 +5,6 @@ An error that the user can mend is one paragraph and exit code 2; anything else 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ import yaml
 
 from ganbook import batch_cli
 from ganbook.config import Config
-from ganbook.errors import GanbookError, InputError, unknown_name
+from ganbook.errors import InputError, unknown_name
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The GAN book's command line."
@@ -156,12 +155,8 @@ def parse_overrides(items: list[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run the command line; a mendable error is one paragraph."""
-    try:
-        app()
-    except GanbookError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    """Run the command line."""
+    batch_cli.in_one_paragraph(app)
 
 
 if __name__ == "__main__":
