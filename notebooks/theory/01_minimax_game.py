@@ -235,8 +235,10 @@ print("the learned probability is within 0.05 of p/(p+q) everywhere between the 
 # ````{prf:proof}
 # Insert {eq}`eq-dstar` into {eq}`eq-value` and write $p + q = 2m$:
 #
-# $$ C(G) = \int p\log\frac{p}{2m} + q\log\frac{q}{2m}\,dx
-#         = -2\log 2 + \mathrm{KL}(p\,\|\,m) + \mathrm{KL}(q\,\|\,m) = -\log 4 + 2\,\mathrm{JSD}(p, q). $$
+# $$ \begin{aligned}
+# C(G) &= \int p\log\frac{p}{2m} + q\log\frac{q}{2m}\,dx \\
+#      &= -2\log 2 + \mathrm{KL}(p\,\|\,m) + \mathrm{KL}(q\,\|\,m) = -\log 4 + 2\,\mathrm{JSD}(p, q).
+# \end{aligned} $$
 #
 # By Jensen's inequality $\mathrm{KL}(p\,\|\,m) = -\mathbb E_p \log\frac{m}{p} \ge -\log\int m = 0$, with equality if and
 # only if $m = p$ almost everywhere, because $-\log$ is strictly convex. So $\mathrm{JSD} \ge 0$ with equality if and
