@@ -309,6 +309,7 @@ def _environment(threads: int) -> Iterator[None]:
     """Environment variables of the kernel: numerical threads, no progress bars, no chatter."""
     wanted = {name: str(threads) for name in SINGLE_THREAD}
     wanted |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    wanted["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # a caller's agg would leave out every figure
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
