@@ -16,10 +16,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from PIL import Image
 
 from ganbook.data.idx import parse_idx
+from ganbook.data.prepare import cache_folder
 from ganbook.errors import DataError
 
 EMBEDDED = Path(__file__).parent.parent.parent / "data"
@@ -47,11 +47,8 @@ DIGITS = tuple("0123456789")
 
 
 def embedded_folder(root: str | Path | None = None) -> Path:
-    """Where the embedded sets lie: ``root``, else ``GANBOOK_DATA`` if it holds them, else the repository's ``data``."""
-    if root is not None:
-        return Path(root)
-    named = os.environ.get("GANBOOK_DATA")
-    return Path(named) if named and (Path(named) / "mnist").is_dir() else EMBEDDED
+    """Where the embedded sets lie: ``root`` if it holds them, else the repository's ``data``."""
+    return Path(root) if root is not None else EMBEDDED
 
 
 def read_checked(name: str, root: str | Path | None = None) -> bytes:
@@ -111,8 +108,7 @@ def emoji_in_test(root: str | Path | None = None) -> np.ndarray:
 def read_emoji(style: str, root: str | Path | None = None) -> np.ndarray:
     """All pictures of one artist, `(3786, 3, 64, 64)` uint8, memory-mapped from the cache after the first time."""
     name = f"emoji/{style}.zip"
-    cache = Path(os.environ.get("GANBOOK_CACHE") or platformdirs.user_cache_dir("ganbook"))
-    path = cache / f"emoji-{style}-{SHA256[name][:16]}.npy"
+    path = cache_folder() / f"emoji-{style}-{SHA256[name][:16]}.npy"
     if root is None and path.exists():
         try:
             return np.load(path, mmap_mode="r")

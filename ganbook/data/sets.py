@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -13,10 +17,33 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ganbook.data import embedded
-from ganbook.errors import InputError, unknown_name
+from ganbook.data.catalog import CATALOG, OWN, Entry, entry_of
+from ganbook.data.fetch import data_root, extract
+from ganbook.data.idx import parse_idx
+from ganbook.data.pictures import SPLIT_FOLDERS, Folder, Lmdb, Place, Zip
+from ganbook.data.prepare import CROPS, OnError, Prepared, Preset, prepare
+from ganbook.errors import DataError, InputError, unknown_name
 
-NAMES = ("mnist", "emoji", "emoji:twemoji", "emoji:noto")
-SPLITS = ("train", "test", "all")
+SPLITS = ("train", "valid", "test", "all")
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+EMNIST_CLASSES = {
+    "balanced": tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
+    "letters": tuple("abcdefghijklmnopqrstuvwxyz"),
+}
+CELEBA_ENDS = {"train": (0, 162770), "valid": (162770, 182637), "test": (182637, 202599)}
+DEFAULT_RESOLUTION = 64  # of pictures that have no resolution of their own
 
 
 @dataclass(frozen=True)
@@ -24,63 +51,142 @@ class ImageSet:
     """Pictures in storage form, with what a result must say about them."""
 
     name: str  # e.g. "emoji:noto"
-    split: str  # "train", "test" or "all"
-    images: np.ndarray  # (N, C, H, W) uint8
+    split: str  # "train", "valid", "test" or "all"
+    images: np.ndarray  # (N, C, H, W) uint8, perhaps memory-mapped
     labels: np.ndarray | None  # (N,) int64, an index into classes
     classes: tuple[str, ...]
     preprocessing: str  # e.g. "64 to 32 px by area averaging"
-    sha256: str  # of the source files, joined
+    sha256: str  # of the source files, or of the prepared pixels
 
 
 @dataclass(frozen=True)
 class ImagePairs:
-    """The same subjects drawn by two artists: ``a[i]`` and ``b[i]`` belong together."""
+    """Two domains of pictures; if ``aligned``, ``a[i]`` and ``b[i]`` show the same subject."""
 
     a: ImageSet
     b: ImageSet
+    aligned: bool = True
 
 
-def load(name: str, *, split: str = "train", resolution: int | None = None, root: str | Path | None = None) -> ImageSet:
+@dataclass(frozen=True)
+class Spec:
+    """A set with everything that decides its pixels, as written on the command line."""
+
+    name: str
+    crop: str | None = None
+    resolution: int | None = None
+    split: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Read ``NAME[:crop178][:64][:test]``; the name may hold colons itself (``emoji:noto``, ``zip:faces.zip``).
+
+        Raises:
+            InputError: an unknown crop.
+        """
+        spec = cls(text)
+        while ":" in spec.name:
+            head, _, tail = spec.name.rpartition(":")
+            if tail.isdigit() and spec.resolution is None:
+                spec = replace(spec, resolution=int(tail))
+            elif tail in SPLITS and spec.split is None:
+                spec = replace(spec, split=tail)
+            elif tail.startswith("crop") and spec.crop is None:
+                if tail[4:] not in CROPS:
+                    raise unknown_name("crop", tail[4:], CROPS)
+                spec = replace(spec, crop=tail[4:])
+            else:
+                break
+            spec = replace(spec, name=head)
+        return spec
+
+    def load(self, *, split: str = "train", root: str | Path | None = None, progress: bool = False) -> ImageSet:
+        """The set itself; ``split`` counts if the spec names none."""
+        return load(
+            self.name,
+            split=self.split or split,
+            resolution=self.resolution,
+            crop=self.crop,
+            root=root,
+            progress=progress,
+        )
+
+
+def load(
+    name: str,
+    *,
+    split: str = "train",
+    resolution: int | None = None,
+    crop: str | None = None,
+    filter: str = "bicubic",
+    root: str | Path | None = None,
+    progress: bool = False,
+    on_error: OnError = "skip",
+) -> ImageSet:
     """A data set by name.
 
     Args:
-        name: ``mnist``, ``emoji`` (both artists), ``emoji:twemoji`` or ``emoji:noto``.
-        split: ``train``, ``test`` or ``all``.
-        resolution: pixels; None keeps the set's own (28 and 64).
-        root: folder with the sets; None is the embedded one.
+        name: a set of the catalogue (``ganbook data list``), perhaps with a variant (``emoji:noto``), or pictures of
+            yours: ``folder:PATH`` or ``zip:PATH``. Class folders inside become labels; top folders called ``train``,
+            ``valid`` and ``test`` become splits, else a tenth by a hash of the file's name is held out.
+        split: ``train``, ``valid``, ``test`` or ``all``.
+        resolution: pixels; None keeps the set's own, or makes photographs 64 px.
+        crop: photographs only: ``center``, ``none`` or CelebA's ``178``, ``160``, ``140``, ``128``, ``108``.
+        filter: photographs only: Pillow's ``lanczos``, ``bicubic``, ``bilinear``, ``box`` or ``nearest``.
+        root: where downloaded sets lie; None asks ``GANBOOK_DATA``, then the user's cache folder. For the embedded
+            sets, a folder to take them from instead.
+        progress: show bars.
+        on_error: photographs only: leave unreadable ones out (``skip``), or ``refuse``.
 
     Raises:
-        InputError: an unknown name or split, or a resolution the set cannot serve.
+        InputError: an unknown name, split or crop, or a resolution the set cannot serve.
         DataError: a file is missing or damaged.
     """
-    if name not in NAMES:
-        raise unknown_name("data set", name, NAMES)
+    kind, _, path = name.partition(":")
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    family, _, style = name.partition(":")
-    if family == "mnist":
-        images, labels = _mnist(split, root)
-        classes = embedded.DIGITS
-    else:
-        images, labels = _emoji(style, split, root)
-        classes = embedded.EMOJI_CLASSES
+    if kind in ("folder", "zip"):
+        if not path:
+            raise InputError(f"Name your pictures as {' or '.join(OWN)}, got {name!r}.")
+        place: Place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+        preset = Preset(resolution or DEFAULT_RESOLUTION, crop or "center", filter)
+        prepared = prepare(f"{kind}:{Path(path).stem}", place, preset, progress=progress, on_error=on_error)
+        return _chosen(f"{kind}:{Path(path).stem}", split, prepared, preset, own_split(prepared.names))
+    entry = entry_of(name)
+    if split != "all" and split not in entry.splits:
+        raise InputError(f"{entry.title} has the splits {', '.join(entry.splits)} and all, got {split!r}.")
+    if entry.kind == "pairs":
+        raise InputError(f"{entry.title} has two domains: load it with load_pairs({name!r}).")
+    if entry.kind in ("pictures", "lmdb"):
+        preset = Preset(resolution or DEFAULT_RESOLUTION, crop or entry.crop, filter)
+        return _photographs(entry, split, preset, data_root(root), progress, on_error)
+    if crop not in (None, "none"):
+        raise InputError(f"{entry.title} is not cropped; leave crop={crop!r} out.")
+    images, labels, classes, sha256 = _arrays(entry, name, split, root)
     images, preprocessing = resize(images, resolution or images.shape[-1])
-    hashes = "".join(value for key, value in embedded.SHA256.items() if key.startswith(family))
-    return ImageSet(name, split, images, labels, classes, preprocessing, hashlib.sha256(hashes.encode()).hexdigest())
+    return ImageSet(name, split, images, labels, classes, preprocessing, sha256)
 
 
-def load_pairs(
-    name: str = "emoji", *, split: str = "train", resolution: int | None = None, root: str | Path | None = None
-) -> ImagePairs:
-    """Both artists' drawings of the same emoji, Twemoji first.
+Arrays = tuple[np.ndarray, np.ndarray, tuple[str, ...], str]
 
-    Raises:
-        InputError: a set that has no pairs.
-    """
-    if name != "emoji":
-        raise unknown_name("set of pairs", name, ["emoji"])
-    a, b = (load(f"emoji:{s}", split=split, resolution=resolution, root=root) for s in ("twemoji", "noto"))
-    return ImagePairs(a, b)
+
+def _arrays(entry: Entry, name: str, split: str, root: str | Path | None) -> Arrays:
+    """Images, labels, classes and hash of the sets that are published as arrays."""
+    variant = name.partition(":")[2]
+    if entry.kind == "embedded":
+        hashes = "".join(value for key, value in embedded.SHA256.items() if key.startswith(entry.name))
+        sha256 = hashlib.sha256(hashes.encode()).hexdigest()
+        if entry.name == "mnist":
+            return *_mnist(split, root), embedded.DIGITS, sha256
+        return *_emoji(variant, split, root), embedded.EMOJI_CLASSES, sha256
+    sha256 = hashlib.sha256("".join(file.sha256 for file in entry.files).encode()).hexdigest()
+    folder = data_root(root) / entry.name
+    parts = ("train", "test") if split == "all" else (split,)
+    read = {"fashion_mnist": _fashion, "emnist": _emnist, "cifar10": _cifar}[entry.name]
+    found = [read(folder, part, variant) for part in parts]
+    images, labels = (np.concatenate([part[i] for part in found]) for i in (0, 1))
+    classes = {"fashion_mnist": FASHION_CLASSES, "cifar10": CIFAR_CLASSES}.get(entry.name)
+    return images, labels, classes or EMNIST_CLASSES[variant or "balanced"], sha256
 
 
 def _mnist(split: str, root: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +200,134 @@ def _emoji(style: str, split: str, root: str | Path | None) -> tuple[np.ndarray,
     styles = (style,) if style else ("twemoji", "noto")
     images = np.concatenate([embedded.read_emoji(s, root)[keep] for s in styles])
     return images, np.tile(embedded.emoji_labels(root)[keep], len(styles))
+
+
+def _fashion(folder: Path, split: str, _: str) -> tuple[np.ndarray, np.ndarray]:
+    prefix = {"train": "train", "test": "t10k"}[split]
+    images, labels = (
+        parse_idx(present(folder / f"{prefix}-{kind}-ubyte.gz").read_bytes(), name=f"{prefix}-{kind}")
+        for kind in ("images-idx3", "labels-idx1")
+    )
+    return images[:, None], labels.astype(np.int64)
+
+
+def _emnist(folder: Path, split: str, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    variant = variant or "balanced"
+    path = present(folder / "gzip.zip")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            images, labels = (
+                parse_idx(archive.read(f"gzip/emnist-{variant}-{split}-{kind}-ubyte.gz"), name=f"emnist-{variant}")
+                for kind in ("images-idx3", "labels-idx1")
+            )
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}). Delete it and run `ganbook data fetch emnist`.") from None
+    first = 1 if variant == "letters" else 0  # letters are numbered from 1
+    return np.ascontiguousarray(images.transpose(0, 2, 1))[:, None], labels.astype(np.int64) - first
+
+
+def _cifar(folder: Path, split: str, _: str) -> tuple[np.ndarray, np.ndarray]:
+    """The binary version: a label byte and 3,072 pixel bytes a picture. The Python version is a pickle."""
+    path = present(folder / "cifar-10-binary.tar.gz")
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
+    try:
+        with tarfile.open(path) as archive:
+            members = {PurePosixPath(m.name).name: m for m in archive.getmembers()}
+            content = b"".join(archive.extractfile(members[name]).read() for name in names)  # type: ignore[union-attr]
+        records = np.frombuffer(content, np.uint8).reshape(-1, 3073)
+    except (tarfile.TarError, gzip.BadGzipFile, KeyError, EOFError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error}). Delete it and run `ganbook data fetch cifar10`.") from None
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)
+
+
+def _photographs(entry: Entry, split: str, preset: Preset, root: Path, progress: bool, on_error: OnError) -> ImageSet:
+    if entry.kind == "lmdb":
+        parts = {"train": ("train",), "valid": ("val",), "all": ("train", "val")}[split]
+        sets = [
+            _chosen(entry.name, split, _prepare_lmdb(entry, part, preset, root, progress, on_error), preset, None)
+            for part in parts
+        ]
+        joined = np.concatenate([s.images for s in sets]) if len(sets) > 1 else sets[0].images
+        digest = (
+            hashlib.sha256("".join(s.sha256 for s in sets).encode()).hexdigest() if len(sets) > 1 else sets[0].sha256
+        )
+        return replace(sets[0], images=joined, sha256=digest)
+    prepared = prepare(entry.name, _celeba(entry, root), preset, progress=progress, on_error=on_error)
+    splits = {name: slice(*ends) for name, ends in CELEBA_ENDS.items()}
+    return _chosen(entry.name, split, prepared, preset, splits)
+
+
+def _celeba(entry: Entry, root: Path) -> Place:
+    """The user's folder or zip, complete: a half-unpacked folder looks like a whole one to most programs."""
+    folder = root / entry.name
+    unpacked = next((p for p in (folder / "img_align_celeba", folder) if any(p.glob("*.jpg"))), None)
+    place: Place = Folder(unpacked) if unpacked else Zip(present(folder / entry.files[0].name))
+    if len(place.names) != entry.count:
+        raise DataError(
+            f"{unpacked or folder} holds {len(place.names):,} of CelebA's {entry.count:,} pictures. Unpack it again, "
+            f"or name a part of it folder:PATH, so that results do not pass for the whole set's."
+        )
+    return place
+
+
+def _prepare_lmdb(entry: Entry, part: str, preset: Preset, root: Path, progress: bool, on_error: OnError) -> Prepared:
+    name = f"church_outdoor_{part}_lmdb"
+    places = [root / entry.name / name, root / entry.name / name / name]  # unpacked by us or by hand
+    found = next((p for p in places if (p / "data.mdb").is_file()), None)
+    if found is None:
+        archive = present(root / entry.name / f"{name}.zip")
+        unpacked = extract(archive, root / entry.name / name)
+        found = next((p.parent for p in unpacked.rglob("data.mdb")), unpacked)
+    return prepare(f"{entry.name}-{part}", Lmdb(found), preset, progress=progress, on_error=on_error)
+
+
+def present(path: Path) -> Path:
+    """The path of a downloaded file.
+
+    Raises:
+        DataError: it is not there; the message says how to get it.
+    """
+    if not path.is_file():
+        name = path.parent.name
+        entry = CATALOG[name]
+        sizes = {file.name: file.size for file in entry.files}
+        raise DataError(
+            f"{entry.title} is not on this machine: there is no {path}. Download it with `ganbook data fetch {name}` "
+            f"({sum(sizes.values()) / 1e6:,.0f} MB), or put {' and '.join(sizes)} there by hand (from {entry.home})."
+        )
+    return path
+
+
+def own_split(names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Which of a user's pictures are in which split, each `(N,)` bool.
+
+    Top folders called ``train``, ``valid``/``val`` and ``test`` decide; without them the file's name does: about a
+    tenth, drawn by its sha256, is ``test``.
+    """
+    folders = [[p for p in PurePosixPath(name).parts[:-1] if p in SPLIT_FOLDERS] for name in names]
+    tops = [SPLIT_FOLDERS[found[0]] if found else None for found in folders]
+    if tops and all(tops):
+        return {split: np.array([top == split for top in tops]) for split in ("train", "valid", "test")}
+    test = np.array([hashlib.sha256(PurePosixPath(n).name.encode()).digest()[0] < 26 for n in names])
+    return {"train": ~test, "test": test}
+
+
+def _chosen(
+    name: str, split: str, prepared: Prepared, preset: Preset, splits: dict[str, np.ndarray] | dict[str, slice] | None
+) -> ImageSet:
+    """One split of a prepared array; a contiguous one stays memory-mapped."""
+    images, labels = prepared.images, prepared.labels
+    if splits is not None and split != "all":
+        if split not in splits:
+            raise InputError(f"{name} has the splits {', '.join(splits)} and all, got {split!r}.")
+        keep = splits[split]
+        images = images[keep]
+        labels = None if labels is None else labels[keep]
+        if len(images) == 0:
+            raise InputError(
+                f"The {split} split of {name} is empty. Use split='all', or sort the pictures into folders."
+            )
+    return ImageSet(name, split, images, labels, prepared.classes, str(preset), prepared.card["sha256"])
 
 
 def resize(images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:

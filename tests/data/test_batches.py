@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganbook.data import Batches, ImageSet
+from ganbook.data import Batches, ImageSet, batches
 from ganbook.errors import InputError
 
 
@@ -70,3 +70,35 @@ def test_refusals():
         Batches(ImageSet("x", "all", np.zeros((4, 1, 4, 4), np.float32), None, (), "", ""), 2, seed=0)
     with pytest.raises(InputError, match="covers 12 pictures, this set has 10"):
         Batches(numbered(), 2, seed=0).load_state_dict(Batches(numbered(12), 2, seed=0).state_dict())
+
+
+def test_from_disk_and_from_the_device_come_the_same_batches():
+    images = np.random.default_rng(0).integers(0, 256, (23, 3, 4, 4), dtype=np.uint8)
+    image_set = ImageSet("x", "all", images, np.arange(23), tuple(map(str, range(23))), "as stored", "")
+    streams = [Batches(image_set, 5, seed=3, flip=True, resident=resident) for resident in (True, False)]
+    for _ in range(11):  # over two epochs and into a third
+        (a, a_labels), (b, b_labels) = (next(stream) for stream in streams)
+        assert torch.equal(a, b) and torch.equal(a_labels, b_labels)
+
+
+def test_a_stream_from_disk_resumes_exactly():
+    images = np.random.default_rng(0).integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
+    image_set = ImageSet("x", "all", images, None, (), "as stored", "")
+    stream = Batches(image_set, 5, seed=3, resident=False)
+    for _ in range(6):
+        next(stream)
+    state = stream.state_dict()
+    expected = [next(stream)[0] for _ in range(6)]
+    again = Batches(image_set, 5, seed=99, resident=False)
+    next(again)
+    again.load_state_dict(state)
+    for images_expected in expected:
+        assert torch.equal(next(again)[0], images_expected)
+
+
+def test_a_set_larger_than_memory_stays_on_disk(monkeypatch):
+    images = np.zeros((10, 1, 4, 4), np.uint8)
+    image_set = ImageSet("x", "all", images, None, (), "as stored", "")
+    assert Batches(image_set, 2, seed=0).resident
+    monkeypatch.setattr(batches, "free_bytes", lambda device: 200)
+    assert not Batches(image_set, 2, seed=0).resident
