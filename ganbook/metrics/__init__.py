@@ -11,12 +11,26 @@ from ganbook.metrics.frechet import (
     frechet_from_moments,
     frechet_infinity,
 )
+from ganbook.metrics.kernel import (
+    KID,
+    imq,
+    kid,
+    mmd2,
+    polynomial,
+    rbf,
+)
 
 __all__ = [
+    "KID",
     "FrechetInfinity",
     "Moments",
     "bias_isotropic",
     "frechet_distance",
     "frechet_from_moments",
     "frechet_infinity",
+    "imq",
+    "kid",
+    "mmd2",
+    "polynomial",
+    "rbf",
 ]

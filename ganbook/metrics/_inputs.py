@@ -28,8 +28,8 @@ def as_float64(values: Tensor, what: str, *, ndim: int) -> Tensor:
         )
     values = values.detach()
     values = (values.cpu() if values.device.type == "mps" else values).double()
-    bad = int((~values.isfinite()).sum())
-    if bad:
+    if values.numel() and not all(extreme.isfinite() for extreme in values.aminmax()):  # NaN passes through both
+        bad = int((~values.isfinite()).sum())
         raise InputError(
             f"{bad} of {values.numel()} numbers in the {what} are NaN or infinite. A metric of them would mean "
             "nothing: look for diverged training or for half-precision overflow in the extractor."
