@@ -11,6 +11,11 @@ from ganbook.metrics.frechet import (
     frechet_from_moments,
     frechet_infinity,
 )
+from ganbook.metrics.inception import (
+    InceptionScore,
+    inception_score,
+    inception_score_of_probabilities,
+)
 from ganbook.metrics.kernel import (
     KID,
     imq,
@@ -19,18 +24,37 @@ from ganbook.metrics.kernel import (
     polynomial,
     rbf,
 )
+from ganbook.metrics.manifold import (
+    DensityCoverage,
+    Memorisation,
+    PrecisionRecall,
+    density_coverage,
+    memorisation,
+    nearest_neighbours,
+    precision_recall,
+)
 
 __all__ = [
     "KID",
+    "DensityCoverage",
     "FrechetInfinity",
+    "InceptionScore",
+    "Memorisation",
     "Moments",
+    "PrecisionRecall",
     "bias_isotropic",
+    "density_coverage",
     "frechet_distance",
     "frechet_from_moments",
     "frechet_infinity",
     "imq",
+    "inception_score",
+    "inception_score_of_probabilities",
     "kid",
+    "memorisation",
     "mmd2",
+    "nearest_neighbours",
     "polynomial",
+    "precision_recall",
     "rbf",
 ]

@@ -49,15 +49,17 @@ def feature_matrix(features: Tensor, what: str, *, least: int = 1) -> Tensor:
     return as_float64(features, what, ndim=2)
 
 
-def feature_pair(real: Tensor, fake: Tensor, *, least: int = 1) -> tuple[Tensor, Tensor]:
-    """Real and fake feature matrices of one width d, in float64 on the real features' device."""
-    real, fake = feature_matrix(real, "real features", least=least), feature_matrix(fake, "fake features", least=least)
-    if real.shape[1] != fake.shape[1]:
+def feature_pair(
+    x: Tensor, y: Tensor, *, least: int = 1, names: tuple[str, str] = ("real features", "fake features")
+) -> tuple[Tensor, Tensor]:
+    """Two feature matrices of one width d, in float64 on the first one's device; errors as in `feature_matrix`."""
+    x, y = feature_matrix(x, names[0], least=least), feature_matrix(y, names[1], least=least)
+    if x.shape[1] != y.shape[1]:
         raise InputError(
-            f"Real features have d = {real.shape[1]} and fake features d = {fake.shape[1]}: they come from different "
+            f"The {names[0]} have d = {x.shape[1]} and the {names[1]} d = {y.shape[1]}: they come from different "
             "extractors or layers. Extract both with the same one."
         )
-    return real, fake.to(real.device)
+    return x, y.to(x.device)
 
 
 def random_rows(n: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:

@@ -135,7 +135,7 @@ def test_single_precision_features_are_computed_in_double():
 
 def test_refusals():
     x = normal(10, 3)
-    with pytest.raises(InputError, match="d = 3 and fake features d = 2"):
+    with pytest.raises(InputError, match="d = 3 and the fake features d = 2"):
         mmd2(x, x[:, :2], kernel=polynomial)
     with pytest.raises(InputError, match="Got 1 rows of fake features, .* at least 2"):
         mmd2(x, x[:1], kernel=polynomial)
