@@ -137,12 +137,10 @@ def test_bad_fakes_are_no_copies():
 
 
 def test_the_statistic_is_mann_and_whitneys():
-    train, held_out, fake = (
-        normal(40, 2).round(decimals=0),
-        normal(30, 2, seed=1).round(decimals=1),
-        normal(21, 2, seed=2),
-    )
-    x, y = (nearest_neighbours(q, train)[0].flatten().numpy() for q in (fake.round(decimals=1), held_out))
+    train = normal(40, 2).round()
+    held_out, fake = (normal(n, 2, seed=n).round() / 2 for n in (30, 21))  # so that there are ties
+    x, y = (nearest_neighbours(query, train)[0].flatten().numpy() for query in (fake, held_out))
+    assert len(np.unique(np.concatenate([x, y]))) < 20
     n, m = len(x), len(y)
     u = scipy.stats.mannwhitneyu(x, y).statistic
     result = memorisation(train, held_out, fake)
