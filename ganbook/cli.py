@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from ganbook import batch_cli, data_cli
+from ganbook import batch_cli, data_cli, evaluation_cli
 from ganbook.config import Config
 from ganbook.errors import InputError, unknown_name
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 app.command()(batch_cli.run)
+app.command()(evaluation_cli.evaluate)
 app.add_typer(batch_cli.experiments_app, name="experiments")
 app.add_typer(data_cli.app, name="data")
 

@@ -43,6 +43,7 @@ from ganbook.plotting import image_sheet
 from ganbook.training import Batch, History, Hook, train
 
 CHECKPOINT = "model.safetensors"
+PARAMS = "params.json"
 SHEET_COLUMNS = 10
 
 
@@ -150,7 +151,7 @@ class Run:
 
     def write_params(self) -> None:
         """Write ``params.json``."""
-        write_json(self.folder / "params.json", asdict(self.config))
+        write_json(self.folder / PARAMS, asdict(self.config))
 
     def write_history(self) -> None:
         """Write ``history.csv``."""

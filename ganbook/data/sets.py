@@ -20,7 +20,7 @@ from ganbook.data import embedded
 from ganbook.data.catalog import CATALOG, OWN, Entry, entry_of
 from ganbook.data.fetch import data_root, extract
 from ganbook.data.idx import parse_idx
-from ganbook.data.pictures import SPLIT_FOLDERS, Folder, Lmdb, Place, Zip
+from ganbook.data.pictures import SPLIT_FOLDERS, Folder, Lmdb, Place, Zip, decode
 from ganbook.data.prepare import CROPS, OnError, Prepared, Preset, prepare
 from ganbook.errors import DataError, InputError, unknown_name
 
@@ -126,11 +126,13 @@ def load(
     """A data set by name.
 
     Args:
-        name: a set of the catalogue (``ganbook data list``), perhaps with a variant (``emoji:noto``), or pictures of
-            yours: ``folder:PATH`` or ``zip:PATH``. Class folders inside become labels; top folders called ``train``,
-            ``valid`` and ``test`` become splits, else a tenth by a hash of the file's name is held out.
+        name: a set of the catalogue (``ganbook data list``), perhaps with a variant (``emoji:noto``) and, as in a
+            `Spec`, with a crop and a resolution (``celeba:crop140:64``); or pictures of yours: ``folder:PATH`` or
+            ``zip:PATH``. Class folders inside become labels; top folders called ``train``, ``valid`` and ``test``
+            become splits, else a tenth by a hash of the file's name is held out.
         split: ``train``, ``valid``, ``test`` or ``all``.
-        resolution: pixels; None keeps the set's own, or makes photographs 64 px.
+        resolution: pixels; None keeps the set's own, of your pictures the first one's if it is square, and makes other
+            photographs 64 px.
         crop: photographs only: ``center``, ``none`` or CelebA's ``178``, ``160``, ``140``, ``128``, ``108``.
         filter: photographs only: Pillow's ``lanczos``, ``bicubic``, ``bilinear``, ``box`` or ``nearest``.
         root: where downloaded sets lie; None asks ``GANBOOK_DATA``, then the user's cache folder. For the embedded
@@ -142,6 +144,8 @@ def load(
         InputError: an unknown name, split or crop, or a resolution the set cannot serve.
         DataError: a file is missing or damaged.
     """
+    spec = Spec.parse(name)
+    name, crop, resolution = spec.name, crop or spec.crop, resolution or spec.resolution
     kind, _, path = name.partition(":")
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
@@ -149,7 +153,7 @@ def load(
         if not path:
             raise InputError(f"Name your pictures as {' or '.join(OWN)}, got {name!r}.")
         place: Place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
-        preset = Preset(resolution or DEFAULT_RESOLUTION, crop or "center", filter)
+        preset = Preset(resolution or native_side(place), crop or "center", filter)
         prepared = prepare(f"{kind}:{Path(path).stem}", place, preset, progress=progress, on_error=on_error)
         return _chosen(f"{kind}:{Path(path).stem}", split, prepared, preset, own_split(prepared.names))
     entry = entry_of(name)
@@ -296,6 +300,15 @@ def present(path: Path) -> Path:
             f"({sum(sizes.values()) / 1e6:,.0f} MB), or put {' and '.join(sizes)} there by hand (from {entry.home})."
         )
     return path
+
+
+def native_side(place: Place) -> int:
+    """The side of the first picture if it is square, else the default."""
+    try:
+        width, height = decode(place.read(0)).size
+    except OSError:
+        return DEFAULT_RESOLUTION
+    return width if width == height else DEFAULT_RESOLUTION
 
 
 def own_split(names: Iterable[str]) -> dict[str, np.ndarray]:
