@@ -3,6 +3,12 @@
 Everything is computed in float64, nothing is read or written, and the order of arguments is always (real, fake).
 """
 
+from ganbook.metrics.diversity import (
+    PairwiseMSSSIM,
+    ms_ssim,
+    ms_ssim_scales,
+    pairwise_ms_ssim,
+)
 from ganbook.metrics.frechet import (
     FrechetInfinity,
     Moments,
@@ -41,6 +47,7 @@ __all__ = [
     "InceptionScore",
     "Memorisation",
     "Moments",
+    "PairwiseMSSSIM",
     "PrecisionRecall",
     "bias_isotropic",
     "density_coverage",
@@ -53,7 +60,10 @@ __all__ = [
     "kid",
     "memorisation",
     "mmd2",
+    "ms_ssim",
+    "ms_ssim_scales",
     "nearest_neighbours",
+    "pairwise_ms_ssim",
     "polynomial",
     "precision_recall",
     "rbf",
