@@ -39,6 +39,15 @@ from ganbook.metrics.manifold import (
     nearest_neighbours,
     precision_recall,
 )
+from ganbook.metrics.modes import (
+    ModeStatistics,
+    StackedModes,
+    captured_modes_expected,
+    high_quality_ceiling,
+    mode_statistics,
+    reverse_kl_floor,
+    stacked_modes,
+)
 
 __all__ = [
     "KID",
@@ -46,20 +55,25 @@ __all__ = [
     "FrechetInfinity",
     "InceptionScore",
     "Memorisation",
+    "ModeStatistics",
     "Moments",
     "PairwiseMSSSIM",
     "PrecisionRecall",
+    "StackedModes",
     "bias_isotropic",
+    "captured_modes_expected",
     "density_coverage",
     "frechet_distance",
     "frechet_from_moments",
     "frechet_infinity",
+    "high_quality_ceiling",
     "imq",
     "inception_score",
     "inception_score_of_probabilities",
     "kid",
     "memorisation",
     "mmd2",
+    "mode_statistics",
     "ms_ssim",
     "ms_ssim_scales",
     "nearest_neighbours",
@@ -67,4 +81,6 @@ __all__ = [
     "polynomial",
     "precision_recall",
     "rbf",
+    "reverse_kl_floor",
+    "stacked_modes",
 ]
