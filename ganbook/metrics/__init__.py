@@ -3,6 +3,12 @@
 Everything is computed in float64, nothing is read or written, and the order of arguments is always (real, fake).
 """
 
+from ganbook.metrics.bootstrap import (
+    Interval,
+    bootstrap_interval,
+    frechet_interval,
+    jackknife_interval,
+)
 from ganbook.metrics.diversity import (
     PairwiseMSSSIM,
     ms_ssim,
@@ -54,6 +60,7 @@ __all__ = [
     "DensityCoverage",
     "FrechetInfinity",
     "InceptionScore",
+    "Interval",
     "Memorisation",
     "ModeStatistics",
     "Moments",
@@ -61,15 +68,18 @@ __all__ = [
     "PrecisionRecall",
     "StackedModes",
     "bias_isotropic",
+    "bootstrap_interval",
     "captured_modes_expected",
     "density_coverage",
     "frechet_distance",
     "frechet_from_moments",
     "frechet_infinity",
+    "frechet_interval",
     "high_quality_ceiling",
     "imq",
     "inception_score",
     "inception_score_of_probabilities",
+    "jackknife_interval",
     "kid",
     "memorisation",
     "mmd2",
