@@ -186,6 +186,25 @@ class Moments:
         self._join(other.n, other.mean, other._scatter)
         return self
 
+    def without(self, part: Moments) -> Moments:
+        """New moments of the rows seen here and not in ``part``, all of whose rows must have been seen here.
+
+        Raises:
+            InputError: the widths differ, or ``part`` has seen more rows than these moments.
+        """
+        if part.dim != self.dim or part.n > self.n:
+            raise InputError(
+                f"Moments of {self.n} rows of width {self.dim} cannot contain {part.n} rows of width {part.dim}."
+            )
+        rest = Moments(self.dim)
+        rest.n = self.n - part.n
+        if rest.n:
+            mean, scatter = part.mean.to(self.mean.device), part._scatter.to(self.mean.device)
+            delta = (mean - self.mean) * (self.n / rest.n)  # the part's mean minus the rest's
+            rest.mean = mean - delta
+            rest._scatter = self._scatter - scatter - torch.outer(delta, delta) * (part.n * rest.n / self.n)
+        return rest
+
     @property
     def covariance(self) -> Tensor:
         """``Σ (x - mean)(x - mean)ᵀ / (n - 1)``, ``(d, d)``, symmetric.

@@ -164,6 +164,19 @@ def test_merging_leaves_the_other_as_it_was():
     assert b.n == 7 and torch.equal(b.covariance, before)
 
 
+def test_a_part_can_be_left_out():
+    x = 100 + normal(50, 3)
+    whole, part = Moments(3).update(x), Moments(3).update(x[30:])
+    rest, alone = whole.without(part), Moments(3).update(x[:30])
+    assert rest.n == 30 and whole.n == 50
+    torch.testing.assert_close(rest.mean, alone.mean, rtol=1e-12, atol=0)
+    torch.testing.assert_close(rest.covariance, alone.covariance, rtol=1e-10, atol=1e-10)
+    assert whole.without(whole).n == 0 and torch.equal(whole.without(Moments(3)).covariance, whole.covariance)
+    for other in (Moments(2), Moments(3).update(normal(51, 3))):
+        with pytest.raises(InputError, match="50 rows of width 3 cannot contain"):
+            whole.without(other)
+
+
 def test_state_brings_the_moments_back_and_is_a_copy():
     moments = Moments(3).update(normal(10, 3))
     state = moments.state()
