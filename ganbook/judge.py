@@ -79,7 +79,7 @@ class TrainedJudge:
                 f"The {self.name} judge reads images of shape (N, {channels}, {self.resolution}, {self.resolution}) "
                 f"in [-1, 1], got {tuple(images.shape)}."
             )
-        return images.to(weight.device).split(batch_size)
+        return images.to(weight.device, memory_format=torch.channels_last).split(batch_size)
 
 
 def load_judge(name: str, *, folder: Path = FOLDER) -> TrainedJudge:
@@ -103,6 +103,7 @@ def load_judge(name: str, *, folder: Path = FOLDER) -> TrainedJudge:
         ) from None
     network = Judge(channels=card["channels"], n_classes=len(card["classes"]))
     network.load_state_dict({key: value.float() for key, value in weights.items()})
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     return TrainedJudge(
         name=name,
         network=network.eval().requires_grad_(False),

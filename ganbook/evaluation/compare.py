@@ -1,4 +1,4 @@
-"""Fake pictures against a reference set: the metrics asked for, with their protocol and, where there is one, interval."""
+"""Fake pictures against a reference set: the metrics asked for, with protocol and, where there is one, interval."""
 
 from __future__ import annotations
 

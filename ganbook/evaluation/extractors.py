@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -16,6 +16,7 @@ from ganbook.evaluation.protocol import INCEPTION
 from ganbook.judge import RECIPES, TrainedJudge, load_judge
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """A feature network with its name and the hash of its weights."""
 

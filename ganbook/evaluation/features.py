@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ DEALT = 1000  # features between two updates of the moments
 VERSION = 1  # of the statistics: raise it when a change here changes them
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Pictures to be measured, in storage form, batch by batch."""
 
