@@ -108,6 +108,27 @@ def test_debiasing_the_plug_in_variance_gives_the_unbiased_one():
     assert (low + high) / 2 == pytest.approx(x.var(correction=0).item())
 
 
+def test_coverage_of_a_squared_distance_with_a_bias():
+    """|ȳ - x̄|² between N(0, I) and N(m, I) in 50 dimensions, 100 samples each: truth 1, bias 2 · 50 / 100 = 1."""
+    generator, kinds = rng(3), {"percentile": [], "basic": [], "jackknife": [], "debiased": []}
+
+    def distance(x, y):
+        return (x.mean(0) - y.mean(0)).square().sum()
+
+    for _ in range(60):
+        x, y = (torch.randn(100, 50, generator=generator) for _ in range(2))
+        y[:, 0] += 1
+        for kind in ("percentile", "basic"):
+            kinds[kind].append(bootstrap_interval(distance, x, y, repetitions=60, generator=generator, kind=kind))
+        for kind in ("jackknife", "debiased"):
+            interval = jackknife_interval(distance, x, y, blocks=10, generator=generator, debias=kind == "debiased")
+            kinds[kind].append(interval)
+    assert share_covering(kinds["percentile"], 1.0) < 0.1 and share_covering(kinds["percentile"], 2.0) < 0.5
+    for kind, value in {"jackknife": 2.0, "debiased": 1.0, "basic": 1.0}.items():
+        assert share_covering(kinds[kind], value) > 0.85
+
+
+@pytest.mark.long
 def test_coverage_of_a_frechet_distance():
     """N(0, I) against N(m, I) with |m| = 1 in ten dimensions, 100 samples each: truth 1, bias 0.75.
 
