@@ -110,7 +110,7 @@ def jackknife_interval(
     ``(B - 1)(mean θ - estimate)`` for each sample, which removes a bias of order 1/n (Quenouille 1956).
 
     It takes a smooth statistic. Where real and fake distributions are equal, a squared distance has no slope and the
-    interval is wider than it need be, never narrower.
+    interval is wider than it need be.
 
     Args:
         statistic: takes tensors like ``arrays`` and returns a number.
