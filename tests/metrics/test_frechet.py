@@ -187,5 +187,7 @@ def test_extrapolation_is_repeatable_and_refuses_sizes_that_are_no_line():
     for sizes in ([50], [50, 50], [5, 50], [50, 101], []):
         with pytest.raises(InputError, match=r"two different sizes between 6 .* and 100"):
             frechet_infinity(real, fake, sizes=sizes, generator=rng())
+    with pytest.raises(InputError, match="and 5 real samples"):
+        frechet_infinity(Moments(5).update(fake[:5]), fake, sizes=[20, 90], generator=rng())
     with pytest.raises(InputError, match=r"fakes are \(N, 5\); got \(100, 4\)"):
         frechet_infinity(real, fake[:, :4], sizes=[20, 90], generator=rng())
