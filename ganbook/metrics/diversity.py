@@ -48,9 +48,9 @@ def ms_ssim(a: Tensor, b: Tensor, *, scales: int | None = None) -> Float[Tensor,
     """Multi-scale structural similarity of images in pairs (Wang, Simoncelli & Bovik 2003, eq. 7).
 
     The product over scales j of ``mⱼ^wⱼ``, with ``mⱼ`` the mean over windows of contrast · structure, at the coarsest
-    scale of luminance · contrast · structure, and ``wⱼ`` of `WEIGHTS`. Between scales the images are averaged over 2 × 2
-    pixels, an odd last row or column left out. Each channel is compared for itself and the results are averaged; a
-    negative ``mⱼ`` counts as 0. Where not all five scales fit, the first ones' weights are divided by their sum: such
+    scale of luminance · contrast · structure, and ``wⱼ`` of `WEIGHTS`. Between scales the images are averaged over
+    2 × 2 pixels, an odd last row or column left out. Each channel is compared for itself and the results are averaged;
+    a negative ``mⱼ`` counts as 0. Where not all five scales fit, the first ones' weights are divided by their sum: such
     values are comparable only with values of as many scales.
 
     Args:

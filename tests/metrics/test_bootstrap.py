@@ -15,6 +15,8 @@ from ganbook.metrics import (
     frechet_from_moments,
     frechet_interval,
     jackknife_interval,
+    mmd2,
+    rbf,
 )
 
 
@@ -126,6 +128,27 @@ def test_coverage_of_a_squared_distance_with_a_bias():
     assert share_covering(kinds["percentile"], 1.0) < 0.1 and share_covering(kinds["percentile"], 2.0) < 0.5
     for kind, value in {"jackknife": 2.0, "debiased": 1.0, "basic": 1.0}.items():
         assert share_covering(kinds[kind], value) > 0.85
+
+
+def test_coverage_of_mmd2():
+    """Copies in resamples bring back what the unbiased estimate leaves out; blocks do not. Truth as in test_kernel."""
+    sigma, m, generator = 0.8, 1.0, rng(4)
+    root = sigma / math.sqrt(sigma**2 + 2)
+    truth = 2 * root * (1 - math.exp(-(m**2) / (2 * (sigma**2 + 2))))
+    bootstrap, jackknife = [], []
+
+    def statistic(x, y):
+        return mmd2(x, y, kernel=rbf(sigma))
+
+    for _ in range(30):
+        real, fake = (torch.randn(40, 1, generator=generator) for _ in range(2))
+        bootstrap.append(bootstrap_interval(statistic, real, fake + m, repetitions=40, generator=generator))
+        jackknife.append(jackknife_interval(statistic, real, fake + m, blocks=8, generator=generator))
+    copies = 2 * (1 - root) / 40  # (E k(x, x) - E k(x, x')) / n for each sample
+    centres = [torch.tensor(intervals, dtype=torch.float64).mean(1) for intervals in (bootstrap, jackknife)]
+    assert 0.5 * copies < (centres[0] - centres[1]).mean().item() < 3 * copies
+    assert share_covering(jackknife, truth) > 0.8
+    assert centres[1].mean().item() == pytest.approx(truth, abs=4 * centres[1].std().item() / 30**0.5)
 
 
 @pytest.mark.long
