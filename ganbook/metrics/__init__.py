@@ -17,7 +17,6 @@ from ganbook.metrics.diversity import (
 )
 from ganbook.metrics.frechet import (
     FrechetInfinity,
-    Moments,
     bias_isotropic,
     frechet_distance,
     frechet_from_moments,
@@ -53,6 +52,9 @@ from ganbook.metrics.modes import (
     mode_statistics,
     reverse_kl_floor,
     stacked_modes,
+)
+from ganbook.metrics.moments import (
+    Moments,
 )
 
 __all__ = [

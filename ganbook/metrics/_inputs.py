@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ganbook.errors import InputError
 
+ROUNDING = 1e-7  # asymmetry and negative eigenvalues up to about this share are rounding: float32 has 1.2e-7
+
 
 def as_float64(values: Tensor, what: str, *, ndim: int) -> Tensor:
     """``values`` detached, in float64, on their own device (on the CPU where the device has no float64).
@@ -60,6 +62,30 @@ def feature_pair(
             "extractors or layers. Extract both with the same one."
         )
     return x, y.to(x.device)
+
+
+def mean_and_covariance(mu: Tensor, cov: Tensor, which: str) -> tuple[Tensor, Tensor]:
+    """A mean ``(d,)`` and a symmetric matrix ``(d, d)`` in float64 on the mean's device.
+
+    Raises:
+        InputError: shapes that do not fit, numbers that are not finite, or a matrix that is not symmetric.
+    """
+    d = len(mu) if mu.ndim == 1 else 0
+    if d == 0 or cov.shape != (d, d):
+        raise InputError(
+            f"The {which} Gaussian has a mean of shape {tuple(mu.shape)} and a covariance of shape {tuple(cov.shape)}, "
+            "expected (d,) and (d, d)."
+        )
+    mu = as_float64(mu, f"{which} mean's entries", ndim=1)
+    cov = as_float64(cov, f"{which} covariance's entries", ndim=2).to(mu.device)
+    halves = zip(cov.split(256), cov.split(256, dim=1), strict=True)
+    asymmetry = torch.stack([(rows - columns.mT).abs().max() for rows, columns in halves]).max()
+    if asymmetry > 10 * ROUNDING * cov.abs().max():
+        raise InputError(
+            f"The {which} covariance is not symmetric: C and its transpose differ by up to {asymmetry.item():.3g}. "
+            "Pass E[(x - μ)(x - μ)ᵀ], not a matrix of features or its square root."
+        )
+    return mu, cov
 
 
 def random_rows(n: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:

@@ -2,11 +2,14 @@
 
 Which one to take depends on what is estimated.
 
-- Shares, means and other statistics (nearly) without bias, accuracy or KID of whole samples say: `bootstrap_interval`.
-- A Fréchet distance at the sample size at which it is reported (the ``E[fid10k]`` that another 10,000 samples estimate
-  as well): `jackknife_interval`, or `frechet_interval` from streamed moments.
-- The Fréchet distance between the distributions themselves, free of the bias of the sample size: the same with
-  ``debias=True``, or ``bootstrap_interval(…, kind="basic")``.
+- Averages of one value a sample, and smooth functions of them (accuracy, shares of modes, Inception Score):
+  `bootstrap_interval`.
+- Whatever compares the samples of a set with one another: `jackknife_interval`. A resample holds copies, which have
+  distance 0 from each other: k-nearest-neighbour balls shrink, and an MMD² that leaves out ``k(xᵢ, xᵢ)`` gets it in
+  again by ``k(xᵢ, xⱼ)`` of copies, hence the bias of the biased estimate.
+- A Fréchet distance at the sample size at which it is reported (what another 10,000 samples estimate as well):
+  `jackknife_interval`, or `frechet_interval` from streamed moments. The distance between the distributions, free of
+  the bias of the sample size: the same with ``debias=True``, or ``bootstrap_interval(…, kind="basic")``.
 
 Why the percentile bootstrap is wrong for a Fréchet distance. The estimate from n samples lies on average ``b/n`` above
 the distance between the distributions (see `bias_isotropic`). A resample of n rows is to the sample what the sample is
@@ -30,7 +33,8 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from ganbook.errors import InputError
-from ganbook.metrics.frechet import Moments, frechet_from_moments
+from ganbook.metrics.frechet import frechet_from_moments
+from ganbook.metrics.moments import Moments
 
 Statistic = Callable[..., float | Tensor]
 
@@ -53,7 +57,7 @@ def bootstrap_interval(
 ) -> Interval:
     """The bootstrap interval of ``statistic(*arrays)`` over the rows of the arrays (Efron & Tibshirani 1993, ch. 13).
 
-    Not for Fréchet distances unless ``kind="basic"``; the module's text says why.
+    Not for Fréchet distances unless ``kind="basic"``, nor for metrics of neighbours; the module's text says why.
 
     Args:
         statistic: takes tensors like ``arrays`` and returns a number.
@@ -110,7 +114,7 @@ def jackknife_interval(
     ``(B - 1)(mean θ - estimate)`` for each sample, which removes a bias of order 1/n (Quenouille 1956).
 
     It takes a smooth statistic. Where real and fake distributions are equal, a squared distance has no slope and the
-    interval is wider than it need be, never narrower.
+    interval is wider than it need be.
 
     Args:
         statistic: takes tensors like ``arrays`` and returns a number.

@@ -44,18 +44,17 @@ def ms_ssim_scales(height: int, width: int) -> int:
     return min(len(WEIGHTS), 1 + int(math.log2(side // WINDOW)))
 
 
-def ms_ssim(
-    a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], *, scales: int | None = None
-) -> Float[Tensor, " n"]:
+def ms_ssim(a: Tensor, b: Tensor, *, scales: int | None = None) -> Float[Tensor, " n"]:
     """Multi-scale structural similarity of images in pairs (Wang, Simoncelli & Bovik 2003, eq. 7).
 
-    The product over scales j of ``(contrast · structure)ⱼ^wⱼ``, times the coarsest scale's luminance; between scales
-    the images are averaged over 2 × 2 pixels, an odd last row or column left out. Each channel is compared for itself
-    and the results are averaged; a negative mean structure at a scale counts as 0. Where not all five scales fit, the
-    first ones' weights are divided by their sum: such values are comparable only with values of as many scales.
+    The product over scales j of ``mⱼ^wⱼ``, with ``mⱼ`` the mean over windows of contrast · structure, at the coarsest
+    scale of luminance · contrast · structure, and ``wⱼ`` of `WEIGHTS`. Between scales the images are averaged over
+    2 × 2 pixels, an odd last row or column left out. Each channel is compared for itself and the results are averaged;
+    a negative ``mⱼ`` counts as 0. Where not all five scales fit, the first ones' weights are divided by their sum: such
+    values are comparable only with values of as many scales.
 
     Args:
-        a: images in [-1, 1].
+        a: images in [-1, 1], ``(n, c, h, w)``.
         b: as many images of the same shape.
         scales: how many scales; by default as many as fit, see `ms_ssim_scales`.
 

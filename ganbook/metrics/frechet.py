@@ -1,7 +1,7 @@
-"""The Fréchet distance between Gaussians, the moments it needs, and what the sample size does to it.
+"""The Fréchet distance between Gaussians, and what the sample size does to it.
 
 For features ``x ~ N(μ₁, C₁)`` and ``y ~ N(μ₂, C₂)`` the squared 2-Wasserstein distance has a closed form (Dowson &
-Landau 1982, eq. 16)::
+Landau 1982)::
 
     d² = ‖μ₁ - μ₂‖² + tr C₁ + tr C₂ - 2 tr (C₁ C₂)^½
 
@@ -20,10 +20,8 @@ import torch
 from torch import Tensor
 
 from ganbook.errors import InputError
-from ganbook.metrics._inputs import as_float64, feature_matrix, random_rows
-
-ROUNDING = 1e-7  # asymmetry and negative eigenvalues up to this share are taken for rounding: float32 has 1.2e-7
-CHUNK = 1024  # rows turned to float64 at a time
+from ganbook.metrics._inputs import ROUNDING, mean_and_covariance, random_rows
+from ganbook.metrics.moments import Moments
 
 
 def frechet_distance(mu1: Tensor, cov1: Tensor, mu2: Tensor, cov2: Tensor) -> float:
@@ -41,8 +39,8 @@ def frechet_distance(mu1: Tensor, cov1: Tensor, mu2: Tensor, cov2: Tensor) -> fl
     Raises:
         InputError: shapes that do not fit, numbers that are not finite, or a matrix that is no covariance.
     """
-    mu1, cov1 = _gaussian(mu1, cov1, "first")
-    mu2, cov2 = _gaussian(mu2, cov2, "second")
+    mu1, cov1 = mean_and_covariance(mu1, cov1, "first")
+    mu2, cov2 = mean_and_covariance(mu2, cov2, "second")
     if mu1.shape != mu2.shape:
         raise InputError(
             f"The Gaussians have {len(mu1)} and {len(mu2)} dimensions: their features come from different extractors "
@@ -90,154 +88,11 @@ def _distance(mu1: Tensor, cov1: Tensor, factor1: Tensor, mu2: Tensor, cov2: Ten
     return max(0.0, distance.item())  # equal Gaussians may come out at -1e-13
 
 
-def _gaussian(mu: Tensor, cov: Tensor, which: str) -> tuple[Tensor, Tensor]:
-    """Mean and covariance, checked and in float64."""
-    d = len(mu) if mu.ndim == 1 else 0
-    if d == 0 or cov.shape != (d, d):
-        raise InputError(
-            f"The {which} Gaussian has a mean of shape {tuple(mu.shape)} and a covariance of shape {tuple(cov.shape)}, "
-            "expected (d,) and (d, d)."
-        )
-    mu = as_float64(mu, f"{which} mean's entries", ndim=1)
-    cov = as_float64(cov, f"{which} covariance's entries", ndim=2).to(mu.device)
-    halves = zip(cov.split(CHUNK // 4), cov.split(CHUNK // 4, dim=1), strict=True)
-    asymmetry = torch.stack([(rows - columns.mT).abs().max() for rows, columns in halves]).max()
-    if asymmetry > 10 * ROUNDING * cov.abs().max():
-        raise InputError(
-            f"The {which} covariance is not symmetric: C and its transpose differ by up to {asymmetry.item():.3g}. "
-            "Pass E[(x - μ)(x - μ)ᵀ], not a matrix of features or its square root."
-        )
-    return mu, cov
-
-
 def _no_covariance(eigenvalue: float) -> InputError:
     return InputError(
         f"A matrix with the eigenvalue {eigenvalue:.3g} is no covariance: covariances have no negative eigenvalues. "
         "Accumulate the moments in float64, e.g. with `Moments`."
     )
-
-
-def _sums(rows: Tensor) -> tuple[int, Tensor, Tensor]:
-    """Number, mean and scatter of a batch."""
-    if len(rows) == 0:
-        return 0, rows.new_zeros(rows.shape[1]), rows.new_zeros(rows.shape[1], rows.shape[1])
-    mean = rows.mean(0)
-    centred = rows - mean
-    return len(rows), mean, centred.mT @ centred
-
-
-class Moments:
-    """Mean and covariance of features that come in batches, in ``O(d²)`` memory and float64.
-
-    Batches are joined by the pairwise update of Chan, Golub & LeVeque (1983, eqs. 1.5): sums are taken of deviations
-    from the mean, never of raw squares, so a large common offset does not cost digits.
-
-    Attributes:
-        n: how many rows have been seen.
-        mean: ``(d,)``, float64; zeros while ``n`` is 0.
-    """
-
-    def __init__(self, dim: int) -> None:
-        if dim < 1:
-            raise InputError(f"Moments of {dim}-dimensional features do not exist; pass the feature width d ≥ 1.")
-        self.n = 0
-        self.mean = torch.zeros(dim, dtype=torch.float64)
-        self._scatter = torch.zeros(dim, dim, dtype=torch.float64)  # Σ (x - mean)(x - mean)ᵀ
-
-    @property
-    def dim(self) -> int:
-        """The feature width d."""
-        return len(self.mean)
-
-    def update(self, features: Tensor) -> Moments:
-        """Take in a batch of ``(m, d)`` features, of any floating dtype and on any device; ``m = 0`` is allowed.
-
-        Raises:
-            InputError: another width than d, or numbers that are not finite (nothing is taken in then).
-        """
-        if features.ndim != 2 or features.shape[1] != self.dim:
-            raise InputError(f"Moments of width {self.dim} take features (m, {self.dim}), got {tuple(features.shape)}.")
-        for part in features.split(CHUNK):
-            feature_matrix(part, "features", least=0)  # refuse before anything is taken in
-        for part in features.split(CHUNK):
-            self._join(*_sums(feature_matrix(part, "features", least=0)))
-        return self
-
-    def _join(self, n: int, mean: Tensor, scatter: Tensor) -> None:
-        if n == 0:
-            return
-        if self.n == 0:  # the first batch decides the device
-            self.mean, self._scatter = self.mean.to(mean.device), self._scatter.to(mean.device)
-        total = self.n + n
-        delta = mean.to(self.mean.device) - self.mean
-        between = torch.outer(delta, delta) * (self.n * n / total)
-        self._scatter = self._scatter + scatter.to(self.mean.device) + between
-        self.mean = self.mean + delta * (n / total)
-        self.n = total
-
-    def merge(self, other: Moments) -> Moments:
-        """Take in everything that ``other`` has seen; ``other`` stays as it is.
-
-        Raises:
-            InputError: the widths differ.
-        """
-        if other.dim != self.dim:
-            raise InputError(f"Moments of width {self.dim} cannot take in moments of width {other.dim}.")
-        self._join(other.n, other.mean, other._scatter)
-        return self
-
-    def without(self, part: Moments) -> Moments:
-        """New moments of the rows seen here and not in ``part``, all of whose rows must have been seen here.
-
-        Raises:
-            InputError: the widths differ, or ``part`` has seen more rows than these moments.
-        """
-        if part.dim != self.dim or part.n > self.n:
-            raise InputError(
-                f"Moments of {self.n} rows of width {self.dim} cannot contain {part.n} rows of width {part.dim}."
-            )
-        rest = Moments(self.dim)
-        rest.n = self.n - part.n
-        if rest.n:
-            mean, scatter = part.mean.to(self.mean.device), part._scatter.to(self.mean.device)
-            delta = (mean - self.mean) * (self.n / rest.n)  # the part's mean minus the rest's
-            rest.mean = mean - delta
-            rest._scatter = self._scatter - scatter - torch.outer(delta, delta) * (part.n * rest.n / self.n)
-        return rest
-
-    @property
-    def covariance(self) -> Tensor:
-        """``Σ (x - mean)(x - mean)ᵀ / (n - 1)``, ``(d, d)``, symmetric.
-
-        Raises:
-            InputError: fewer than two rows have been seen.
-        """
-        if self.n < 2:
-            raise InputError(f"A covariance needs at least 2 samples, these moments have seen {self.n}.")
-        return (self._scatter + self._scatter.mT) / (2 * (self.n - 1))
-
-    def state(self) -> dict[str, Tensor]:
-        """``n`` (int64 scalar), ``mean`` (d,) and ``covariance`` sums ``scatter`` (d, d) as plain CPU tensors."""
-        return {"n": torch.tensor(self.n), "mean": self.mean.cpu().clone(), "scatter": self._scatter.cpu().clone()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Tensor]) -> Moments:
-        """The moments that `state` was taken of.
-
-        Raises:
-            InputError: entries are missing, or their shapes or numbers cannot be a state.
-        """
-        if set(state) != {"n", "mean", "scatter"}:
-            raise InputError(
-                f"The state of moments holds n, mean and scatter, got {', '.join(sorted(state)) or 'nothing'}."
-            )
-        n = int(state["n"])
-        if n < 0:
-            raise InputError(f"Moments of {n} samples do not exist; the state is damaged.")
-        mean, scatter = _gaussian(state["mean"], state["scatter"], "stored")
-        moments = cls(len(mean))
-        moments.n, moments.mean, moments._scatter = n, mean, scatter
-        return moments
 
 
 def frechet_from_moments(real: Moments, fake: Moments, *, allow_singular: bool = False) -> float:
@@ -289,7 +144,7 @@ class FrechetInfinity(NamedTuple):
 def frechet_infinity(
     real: Moments, fake_features: Tensor, *, sizes: Sequence[int], generator: torch.Generator
 ) -> FrechetInfinity:
-    """The Fréchet distance extrapolated to infinitely many fakes (Chong & Forsyth 2020, section 3).
+    """The Fréchet distance extrapolated to infinitely many fakes (Chong & Forsyth 2020).
 
     For each size n, n of the fakes are drawn without replacement; the distances are regressed on 1/n by least squares.
     The bias that comes from the finite *real* sample stays, as in the paper: the reference is held fixed.

@@ -1,7 +1,7 @@
 """Maximum mean discrepancy and the kernel inception distance: estimates without bias, of any sample size.
 
 A kernel is a function of two feature matrices ``(n, d)`` and ``(m, d)`` that returns the matrix ``k(xᵢ, yⱼ)``,
-``(n, m)``. With it (Gretton et al. 2012, eq. 3)::
+``(n, m)``. With it (Gretton et al. 2012, lemma 6)::
 
     MMD² = E k(x, x') + E k(y, y') - 2 E k(x, y)
 

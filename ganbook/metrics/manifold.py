@@ -60,7 +60,7 @@ def precision_recall(real: Tensor, fake: Tensor, *, k: int = 3) -> PrecisionReca
 
 
 def density_coverage(real: Tensor, fake: Tensor, *, k: int = 5) -> DensityCoverage:
-    """Density and coverage (Naeem et al. 2020, eqs. 5 and 6): as `precision_recall`, less at the mercy of outliers.
+    """Density and coverage (Naeem et al. 2020, section 3): as `precision_recall`, less at the mercy of outliers.
 
     ``density`` counts, for each fake, in how many real balls it lies, divided by k. ``coverage`` is the share of real
     balls with a fake inside; for equal distributions and sizes it is about ``1 - ((n-1) … (n-k))/((2n-1) … (2n-k))``,
@@ -115,7 +115,7 @@ def memorisation(train: Tensor, held_out: Tensor, fake: Tensor) -> Memorisation:
     Two measures. The first asks each fake whether its nearest neighbour among training and held-out samples is a
     training sample. If the fakes are independent of both sets, all these samples are exchangeable, and the share is
     on average ``n_train / (n_train + n_held_out)``, whatever the quality of the fakes; copies push it to 1. The second
-    is the data-copying test of Meehan et al. (2020, section 3, with one cell): distances to the training set, of fakes
+    is the data-copying test of Meehan et al. (2020; here with one cell): distances to the training set, of fakes
     against those of held-out samples, by the Mann-Whitney statistic and by the ratio of their medians (0 for copies,
     1 without copying; above 1 the fakes are far from all data). That one takes fakes of good quality: poor fakes hide
     copies. Both need a held-out set never used in training, without near-duplicates of training samples.

@@ -123,6 +123,10 @@ def test_refusals():
             ms_ssim(a, a, scales=scales)
     with pytest.raises(InputError, match="NaN or infinite"):
         ms_ssim(a, a * torch.nan)
+    with pytest.raises(InputError, match=r"in pairs, got shapes \(2, 1, 32, 32\) and \(1, 1, 32, 32\)"):
+        ms_ssim(a, a[:1])
+    with pytest.raises(InputError, match=r"shape \(1, 32, 32\); expected 4 dimensions"):
+        ms_ssim(a[0], a[0])
     with pytest.raises(InputError, match="empty shape"):
         ms_ssim(a[:0], a[:0])
     for images, pairs in ((a[:1], 5), (a, 0), (a[0], 5)):
