@@ -40,14 +40,14 @@ def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> F
 
     Args:
         discriminator: maps `(x, labels)` to logits, whose sum is differentiated.
-        x: `(N, …)`; whatever made it receives nothing.
+        x: `(N, …)`; where it carries a graph of its own, so does the result. A training step passes it detached.
         labels: `(N,)` for a conditional discriminator.
 
     Raises:
         InputError: the discriminator contains BatchNorm, or its logits do not depend on its input.
     """
     check_no_batchnorm(discriminator)
-    x = x.detach().requires_grad_()
+    x = x if x.requires_grad else x.detach().requires_grad_()
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         logits = discriminator(x, labels)
     if not logits.requires_grad:
@@ -83,7 +83,7 @@ def interpolate(real: Batch, fake: Batch, rng: Rng = None) -> Batch:
             "Pass equal batches of equal resolution."
         )
     epsilon = torch.rand(len(real), generator=rng, device=real.device, dtype=real.dtype)
-    return torch.lerp(fake.detach(), real.detach(), epsilon.reshape(-1, *[1] * (real.ndim - 1)))
+    return torch.lerp(fake, real, epsilon.reshape(-1, *[1] * (real.ndim - 1)))
 
 
 def wgan_gp(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None) -> PerLogit:
