@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ganbook.errors import InputError, unknown_name
 from ganbook.losses import get_loss, no_targets
+from ganbook.nn.augment import policy
 from ganbook.nn.dcgan import NORMS, stages
 from ganbook.penalties import get_penalty
 
@@ -28,6 +29,8 @@ class Config:
     clip: float = 0.0  # clamp the discriminator's weights to [-clip, clip]; 0 for no clipping
     real_target: float = 1.0  # a: D's target for a real sample is drawn from [a, 1] (one-sided label smoothing)
     instance_noise: float = 0.0  # standard deviation of the noise on everything that D sees
+    augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
+    joint_batch: bool = False  # show D real and fake in one batch instead of two
     latent_dim: int = 64  # length of z
     width_g: int = 32  # feature maps of the generator's last hidden layer
     width_d: int = 32  # feature maps of the discriminator's first layer
@@ -61,6 +64,7 @@ class Config:
         for name in ("clip", "instance_noise", "penalty_weight"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
         require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
+        policy(self.augment)
         penalised = get_penalty(self.penalty) is not None
         if penalised != (self.penalty_weight > 0):
             raise InputError(

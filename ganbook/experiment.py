@@ -240,6 +240,8 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         clip=config.clip,
         real_target=config.real_target,
         instance_noise=config.instance_noise,
+        augment=config.augment,
+        joint_batch=config.joint_batch,
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
 from ganbook.losses import check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.nn.augment import augment, policy
 from ganbook.penalties import check_no_batchnorm, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -59,6 +60,8 @@ class GAN:
         clip: after each of its steps the discriminator's weights are clamped to `[-clip, clip]`; 0 for never.
         real_target: the discriminator's target for each real sample is drawn from `[real_target, 1]`.
         instance_noise: standard deviation of the noise on all samples that the discriminator sees.
+        augment: changes of all images that the discriminator sees, as `ganbook.nn.augment.policy` reads them.
+        joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
         ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
@@ -79,6 +82,8 @@ class GAN:
         clip: float = 0.0,
         real_target: float = 1.0,
         instance_noise: float = 0.0,
+        augment: str = "none",
+        joint_batch: bool = False,
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -96,6 +101,7 @@ class GAN:
         self.loss = get_loss(loss)
         self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
+        self.changes, self.joint_batch = policy(augment), joint_batch
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -110,23 +116,23 @@ class GAN:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
         return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
 
-    def noisy(self, x: Tensor) -> Tensor:
-        """What the discriminator sees of `x`: the samples themselves, or with instance noise."""
-        return instance_noise(x, self.instance_noise, self.rng)
+    def view(self, x: Tensor) -> Tensor:
+        """What the discriminator sees of `x`: augmented, with instance noise, or `x` itself."""
+        return instance_noise(augment(x, self.changes, self.rng) if self.changes else x, self.instance_noise, self.rng)
 
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
 
-        Real and fake go through in separate batches: BatchNorm then normalises each with its own statistics.
+        Real and fake go through in separate batches, unless `joint_batch`: BatchNorm then normalises each with its own
+        statistics.
 
         Returns:
             The mean adversarial loss before the step, without the penalty, detached, still on the device.
         """
         with torch.no_grad():
-            fake = self.noisy(self.generator(self.latents(len(real)), labels))
-        real = self.noisy(real)
-        real_logits = self.discriminator(real, labels)
-        fake_logits = self.discriminator(fake, labels)
+            fake = self.view(self.generator(self.latents(len(real)), labels))
+        real = self.view(real)
+        real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
         loss = self._d_loss(real_logits, fake_logits).mean()
         total = loss
@@ -139,6 +145,13 @@ class GAN:
         if self.clip:
             clip_weights(self.discriminator, self.clip)
         return loss.detach()
+
+    def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        if not self.joint_batch:
+            return self.discriminator(real, labels), self.discriminator(fake, labels)
+        both = None if labels is None else torch.cat([labels, labels])
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), both).chunk(2)
+        return real_logits, fake_logits
 
     def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         if self.real_target == 1 or self.loss.smooth_d is None:
@@ -154,9 +167,9 @@ class GAN:
             The mean loss before the step, detached, still on the device.
         """
         with frozen(self.discriminator):
-            fake_logits = self.discriminator(self.noisy(self.generator(self.latents(len(real)), labels)), labels)
+            fake_logits = self.discriminator(self.view(self.generator(self.latents(len(real)), labels)), labels)
             # the other losses ignore their first argument: it costs no forward pass
-            real_logits = self.discriminator(self.noisy(real), labels) if self.loss.relativistic else fake_logits
+            real_logits = self.discriminator(self.view(real), labels) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)
