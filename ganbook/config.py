@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from ganbook.errors import InputError, unknown_name
-from ganbook.losses import get_loss
+from ganbook.losses import get_loss, no_targets
+from ganbook.nn.augment import policy
 from ganbook.nn.dcgan import NORMS, stages
+from ganbook.penalties import get_penalty
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class Config:
     conditional: bool = True  # give both networks the class label
     loss: str = "nonsaturating"  # a name in `ganbook.losses.LOSSES`
     norm: str = "batch"  # discriminator: batch, spectral or none
+    penalty: str = "none"  # on the discriminator's slope: a name in `ganbook.penalties.PENALTIES`, or none
+    penalty_weight: float = 0.0  # the paper's λ or γ; 0 with penalty none only
+    clip: float = 0.0  # clamp the discriminator's weights to [-clip, clip]; 0 for no clipping
+    real_target: float = 1.0  # a: D's target for a real sample is drawn from [a, 1] (one-sided label smoothing)
+    instance_noise: float = 0.0  # standard deviation of the noise on everything that D sees
+    augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
+    joint_batch: bool = False  # show D real and fake in one batch instead of two
     latent_dim: int = 64  # length of z
     width_g: int = 32  # feature maps of the generator's last hidden layer
     width_d: int = 32  # feature maps of the discriminator's first layer
@@ -41,6 +50,7 @@ class Config:
         get_loss(self.loss)
         if self.norm not in NORMS:
             raise unknown_name("normalisation", self.norm, NORMS)
+        self._check_regularisers()
         stages(self.resolution)
         for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
@@ -49,6 +59,30 @@ class Config:
             require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
         for name in ("beta1", "beta2", "ema_decay"):
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
+
+    def _check_regularisers(self) -> None:
+        for name in ("clip", "instance_noise", "penalty_weight"):
+            require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
+        require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
+        policy(self.augment)
+        penalised = get_penalty(self.penalty) is not None
+        if penalised != (self.penalty_weight > 0):
+            raise InputError(
+                f"penalty={self.penalty!r} and penalty_weight={self.penalty_weight} do not go together. Give a penalty "
+                "a weight above 0 (10 for wgan_gp, for one), or leave both at 'none' and 0."
+            )
+        if penalised and self.norm == "batch":
+            raise InputError(
+                f"penalty={self.penalty!r} and norm='batch' are incompatible: BatchNorm ties the samples of a batch "
+                "together, so that none has a gradient of its own. Choose norm='none' or norm='spectral'."
+            )
+        if self.clip and self.norm == "spectral":
+            raise InputError(
+                f"clip={self.clip} and norm='spectral' are incompatible: the norm divides by the very scale that "
+                "clipping bounds. Choose one of the two."
+            )
+        if self.real_target < 1 and get_loss(self.loss).smooth_d is None:
+            raise no_targets(self.loss)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Config:

@@ -143,7 +143,8 @@ class Run:
         if not path.exists():
             return False
         state = load_state(path)
-        refuse_other_parameters(state["config"], asdict(self.config), path)
+        saved = asdict(Config.from_mapping(state["config"]))  # parameters that are newer than the file have defaults
+        refuse_other_parameters(saved, asdict(self.config), path)
         self.gan.load_state_dict(state["gan"])
         self.batches.load_state_dict(state["batches"])
         self.history = History(**state["history"])
@@ -235,6 +236,13 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         generator,
         discriminator,
         loss=config.loss,
+        penalty=config.penalty,
+        penalty_weight=config.penalty_weight,
+        clip=config.clip,
+        real_target=config.real_target,
+        instance_noise=config.instance_noise,
+        augment=config.augment,
+        joint_batch=config.joint_batch,
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),

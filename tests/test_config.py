@@ -24,6 +24,17 @@ from ganbook.errors import InputError
         ({"resolution": 30}, "28, 32, 64 pixels, got resolution=30"),
         ({"norm": "bach"}, "Did you mean 'batch'"),
         ({"conditional": 1}, "conditional is True or False, got 1"),
+        ({"penalty": "r3", "penalty_weight": 1.0}, "Unknown penalty 'r3'. Did you mean"),
+        ({"penalty": "r1", "norm": "none"}, "penalty='r1' and penalty_weight=0.0 do not go together"),
+        ({"penalty_weight": 1.0}, "penalty='none' and penalty_weight=1.0 do not go together"),
+        ({"penalty": "r1", "penalty_weight": -1.0, "norm": "none"}, "penalty_weight must be 0"),
+        ({"penalty": "wgan_gp", "penalty_weight": 10.0}, "penalty='wgan_gp' and norm='batch' are incompatible"),
+        ({"clip": 0.01, "norm": "spectral"}, "clip=0.01 and norm='spectral' are incompatible"),
+        ({"clip": -0.01}, "clip must be 0"),
+        ({"real_target": 0.5}, "real_target must be above 0.5"),
+        ({"real_target": 1.1}, "real_target must be above 0.5 and at most 1"),
+        ({"real_target": 0.8, "loss": "hinge"}, "Loss 'hinge' has no targets .* minimax, nonsaturating, lsgan"),
+        ({"instance_noise": -1.0}, "instance_noise must be 0"),
     ],
 )
 def test_a_bad_value_is_refused_with_a_hint(values, message):
@@ -34,6 +45,14 @@ def test_a_bad_value_is_refused_with_a_hint(values, message):
 def test_whole_numbers_pass_as_floats():
     lr = Config.from_mapping({"lr_g": 1}).lr_g
     assert lr == 1.0 and isinstance(lr, float)
+
+
+def test_regularisers_that_go_together_are_accepted():
+    config = Config(loss="wasserstein", norm="none", penalty="wgan_gp", penalty_weight=10.0, instance_noise=0.1)
+    assert (config.penalty, config.penalty_weight) == ("wgan_gp", 10.0)
+    assert Config(loss="wasserstein", norm="none", clip=0.01).clip == 0.01
+    assert Config(loss="lsgan", real_target=0.8).real_target == 0.8
+    assert Config(loss="fgan_kl").loss == "fgan_kl"
 
 
 def test_a_notebooks_namespace_yields_its_parameters_and_refuses_injected_strangers():

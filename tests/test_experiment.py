@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from ganbook import experiment
+from ganbook.checkpoint import load_state, save_state
 from ganbook.config import Config
 from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.evaluation import measure, spread
@@ -36,19 +37,35 @@ def test_a_finished_run_has_its_whole_record(tmp_path):
     assert any((tmp_path / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("norm", ["batch", "spectral"])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, norm):
-    whole = Run(tiny(norm=norm, flip=True), tmp_path / "whole", device="cpu")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "batch", "real_target": 0.8, "instance_noise": 0.1},
+        {"norm": "spectral"},
+        {"norm": "none", "loss": "wasserstein", "penalty": "wgan_gp", "penalty_weight": 10.0},
+    ],
+)
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, options):
+    whole = Run(tiny(flip=True, **options), tmp_path / "whole", device="cpu")
     whole.train(progress=False)
-    part = Run(tiny(norm=norm, flip=True, steps=3), tmp_path / "part", device="cpu")
+    part = Run(tiny(flip=True, steps=3, **options), tmp_path / "part", device="cpu")
     part.train(progress=False)
-    rest = Run(tiny(norm=norm, flip=True), tmp_path / "part", device="cpu")
+    rest = Run(tiny(flip=True, **options), tmp_path / "part", device="cpu")
     assert rest.resume() and rest.history.step == 3
     rest.train(progress=False)
     for name, a in whole.gan.state_dict()["ema"].items():
         assert torch.equal(a, rest.gan.state_dict()["ema"][name]), name
     for a, b in zip(whole.gan.discriminator.parameters(), rest.gan.discriminator.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_checkpoint_from_before_a_parameter_existed_has_its_default(tmp_path):
+    run = Run(tiny(steps=2), tmp_path, device="cpu")
+    run.train(progress=False)
+    state = load_state(tmp_path / "model.safetensors")
+    del state["config"]["penalty"]
+    save_state(state, tmp_path / "model.safetensors")
+    assert Run(tiny(), tmp_path, device="cpu").resume()
 
 
 def test_equal_parameters_equal_run_and_another_seed_another(tmp_path):

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganbook.errors import InputError
-from ganbook.losses import LOSSES, check_logits, get_loss
+from ganbook.losses import (
+    F_DIVERGENCES,
+    F_GAN_LOSSES,
+    LOSSES,
+    check_logits,
+    f_gan,
+    get_loss,
+    instance_noise,
+    real_targets,
+)
 from ganbook.nn.mlp import mlp
 
 logits = st.floats(-30, 30, allow_nan=False)
@@ -130,7 +139,142 @@ def test_a_trained_discriminator_finds_the_log_density_ratio_and_the_jensen_shan
     assert value == pytest.approx(2 * 0.1608 * math.log(2) - math.log(4), abs=0.01)  # JSD/log 2 at distance 1
 
 
+# other repositories' words for the same functions: their formula, in the sign they minimise, beside ours
+ALIASES = {
+    "minimax.d": lambda r, f: -torch.log(torch.sigmoid(r)) - torch.log(1 - torch.sigmoid(f)),  # "vanilla", BCE × 2
+    "minimax.g": lambda r, f: torch.log(1 - torch.sigmoid(f)),  # "saturating"
+    "nonsaturating.g": lambda r, f: -torch.log(torch.sigmoid(f)),  # "BCE with real labels", "logistic"
+    "lsgan.d": lambda r, f: ((r - 1) ** 2 + f**2) / 2,  # "MSE"
+    "hinge.d": lambda r, f: -torch.clamp(r - 1, max=0) - torch.clamp(-f - 1, max=0),  # SNGAN's min(0, ·) form
+    "wasserstein.d": lambda r, f: -(r - f),  # "wgan", "critic loss"
+    "rpgan.d": lambda r, f: -torch.nn.functional.logsigmoid(r - f),  # "RSGAN"
+    "fgan_gan.d": lambda r, f: LOSSES["minimax"].d(r, f),
+    "fgan_gan.g": lambda r, f: LOSSES["minimax"].g(r, f),
+    "fgan_js.d": lambda r, f: LOSSES["minimax"].d(r, f) - math.log(4),
+    "fgan_js.g": lambda r, f: LOSSES["minimax"].g(r, f) + math.log(2),
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_names_and_signs_map_to_the_formulas_of_other_repositories(name):
+    loss, player = name.split(".")
+    real, fake = (3 * torch.randn(50, dtype=torch.float64) for _ in range(2))
+    ours = getattr(get_loss(loss), player)(real, fake)
+    torch.testing.assert_close(ours, ALIASES[name](real, fake))
+
+
+# D_f(P‖Q) for two discrete distributions, each from its own textbook definition
+P, Q = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), torch.tensor([0.1, 0.3, 0.6], dtype=torch.float64)
+
+
+def kl(a, b):
+    return (a * (a / b).log()).sum()
+
+
+DIVERGENCES = {
+    "kl": kl(P, Q),
+    "reverse_kl": kl(Q, P),
+    "pearson": ((P - Q) ** 2 / Q).sum(),
+    "squared_hellinger": ((P.sqrt() - Q.sqrt()) ** 2).sum(),
+    "js": kl(P, (P + Q) / 2) + kl(Q, (P + Q) / 2),
+    "gan": kl(P, (P + Q) / 2) + kl(Q, (P + Q) / 2) - math.log(4),
+}
+
+
+def bound(row, v):
+    """The variational bound at the logits v, one for each point of the space."""
+    return (P * row.activation(v)).sum() - (Q * row.fake_term(v)).sum()
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_the_convex_function_gives_the_textbook_divergence(name):
+    torch.testing.assert_close((Q * F_DIVERGENCES[name].f(P / Q)).sum(), DIVERGENCES[name])
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_the_conjugate_is_the_supremum_and_the_fake_term_its_composition(name):
+    row = F_DIVERGENCES[name]
+    v = torch.linspace(-1.5, 1.5, 7, dtype=torch.float64)
+    torch.testing.assert_close(row.fake_term(v), row.conjugate(row.activation(v)))
+    u = torch.logspace(-4, 1.5, 100_000, dtype=torch.float64)
+    for t in row.activation(v):
+        torch.testing.assert_close((u * t - row.f(u)).max(), row.conjugate(t), atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_the_bound_holds_everywhere_and_is_tight_at_the_optimum(name):
+    row = F_DIVERGENCES[name]
+    ratio = (P / Q).requires_grad_()
+    (slope,) = torch.autograd.grad(row.f(ratio).sum(), ratio)  # g(v*) = f'(p/q)
+    v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([v], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = -bound(row, v)
+        loss.backward()
+        return loss
+
+    for _ in range(5):
+        optimizer.step(closure)
+    torch.testing.assert_close(row.activation(v.detach()), slope, atol=1e-4, rtol=0)
+    torch.testing.assert_close(bound(row, v.detach()), DIVERGENCES[name], atol=1e-7, rtol=0)
+    for seed in range(50):
+        other = 2 * torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert bound(row, other) < DIVERGENCES[name]
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_the_f_gan_pair_is_the_bound_with_the_signs_of_a_minimised_loss(name):
+    row, loss = F_DIVERGENCES[name], f_gan(name)
+    v = torch.tensor([0.7, -0.4, 1.1], dtype=torch.float64)
+    expected_d = (P * loss.d(v, torch.zeros_like(v))).sum() + (Q * loss.d(torch.zeros_like(v), v)).sum()
+    at_zero = loss.d(torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)).item()
+    torch.testing.assert_close(expected_d, -bound(row, v) + at_zero)
+    real, fake = (torch.linspace(-1.5, 1.5, 13, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    d_real, d_fake = torch.autograd.grad(loss.d(real, fake).sum(), (real, fake))
+    (g_fake,) = torch.autograd.grad(loss.g(real, fake).sum(), fake)
+    assert (d_real < 0).all() and (d_fake > 0).all() and (g_fake < 0).all()
+    torch.testing.assert_close(g_fake, -d_fake)  # a zero-sum game
+    assert F_GAN_LOSSES[f"fgan_{name}"].d(real, fake).equal(loss.d(real, fake))
+
+
+@pytest.mark.parametrize("name", ["minimax", "nonsaturating", "lsgan"])
+def test_smoothing_moves_the_real_target_and_nothing_else(name):
+    loss = LOSSES[name]
+    real, fake = torch.randn(9, dtype=torch.float64), torch.randn(9, dtype=torch.float64)
+    ones = torch.ones(9, dtype=torch.float64)
+    torch.testing.assert_close(loss.smooth_d(real, fake, ones), loss.d(real, fake))
+    shift = loss.smooth_d(real, fake + 1, 0.8 * ones) - loss.smooth_d(real, fake, 0.8 * ones)
+    torch.testing.assert_close(shift, loss.d(real, fake + 1) - loss.d(real, fake))
+    t = torch.linspace(-3, 3, 60_001, dtype=torch.float64)
+    best = t[loss.smooth_d(t, torch.zeros_like(t), torch.full_like(t, 0.8)).argmin()].item()
+    assert best == pytest.approx(0.8 if name == "lsgan" else math.log(4), abs=1e-3)  # σ(log 4) = 0.8
+
+
+def test_targets_fill_the_interval_and_follow_the_callers_generator():
+    targets = real_targets(20_000, 0.8, torch.Generator().manual_seed(0))
+    assert targets.min() >= 0.8 and targets.max() <= 1
+    assert targets.mean().item() == pytest.approx(0.9, abs=0.003)
+    assert targets.std().item() == pytest.approx(0.2 / 12**0.5, abs=0.002)
+    assert torch.equal(targets, real_targets(20_000, 0.8, torch.Generator().manual_seed(0)))
+
+
+def test_instance_noise_has_its_spread_and_passes_gradients():
+    x = torch.full((4000, 3), 2.0, requires_grad=True)
+    noisy = instance_noise(x, 0.5, torch.Generator().manual_seed(0))
+    assert (noisy - x).std().item() == pytest.approx(0.5, abs=0.02)
+    assert (noisy - x).mean().item() == pytest.approx(0.0, abs=0.02)
+    noisy.sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+    assert instance_noise(x, 0.0, torch.Generator()) is x
+
+
 def test_refusals():
+    with pytest.raises(InputError, match="Unknown f-divergence 'kll'. Did you mean 'kl'"):
+        f_gan("kll")
+    with pytest.raises(InputError, match="Did you mean 'fgan_js'"):
+        get_loss("fgan_jss")
     with pytest.raises(InputError, match="Unknown loss 'wassertein'. Did you mean 'wasserstein'"):
         get_loss("wassertein")
     with pytest.raises(InputError, match=r"one shape \(N,\), got \(4, 1\) and \(4,\)"):

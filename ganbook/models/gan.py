@@ -17,7 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
-from ganbook.losses import check_logits, get_loss
+from ganbook.losses import check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.nn.augment import augment, policy
+from ganbook.penalties import check_no_batchnorm, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -52,7 +54,14 @@ class GAN:
     Args:
         generator: maps `(z, y)` to samples; has `latent_dim`.
         discriminator: maps `(x, y)` to logits `(N,)`, large on real.
-        loss: a name in `ganbook.losses.LOSSES`.
+        loss: a name in `ganbook.losses.LOSSES` or `F_GAN_LOSSES`.
+        penalty: a name in `ganbook.penalties.PENALTIES`, or `"none"`.
+        penalty_weight: its weight, the paper's λ or γ.
+        clip: after each of its steps the discriminator's weights are clamped to `[-clip, clip]`; 0 for never.
+        real_target: the discriminator's target for each real sample is drawn from `[real_target, 1]`.
+        instance_noise: standard deviation of the noise on all samples that the discriminator sees.
+        augment: changes of all images that the discriminator sees, as `ganbook.nn.augment.policy` reads them.
+        joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
         ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
@@ -68,6 +77,13 @@ class GAN:
         discriminator: nn.Module,
         *,
         loss: str = "nonsaturating",
+        penalty: str = "none",
+        penalty_weight: float = 0.0,
+        clip: float = 0.0,
+        real_target: float = 1.0,
+        instance_noise: float = 0.0,
+        augment: str = "none",
+        joint_batch: bool = False,
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -83,6 +99,13 @@ class GAN:
         self.latent_dim = cast(int, generator.latent_dim)
         self.n_classes = cast(int, getattr(generator, "n_classes", 0))
         self.loss = get_loss(loss)
+        self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
+        self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
+        self.changes, self.joint_batch = policy(augment), joint_batch
+        if self.penalty is not None:
+            check_no_batchnorm(discriminator)
+        if real_target < 1 and self.loss.smooth_d is None:
+            raise no_targets(loss)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
@@ -93,24 +116,47 @@ class GAN:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
         return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
 
+    def view(self, x: Tensor) -> Tensor:
+        """What the discriminator sees of `x`: augmented, with instance noise, or `x` itself."""
+        return instance_noise(augment(x, self.changes, self.rng) if self.changes else x, self.instance_noise, self.rng)
+
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
 
-        Real and fake go through in separate batches: BatchNorm then normalises each with its own statistics.
+        Real and fake go through in separate batches, unless `joint_batch`: BatchNorm then normalises each with its own
+        statistics.
 
         Returns:
-            The mean loss before the step, detached, still on the device.
+            The mean adversarial loss before the step, without the penalty, detached, still on the device.
         """
         with torch.no_grad():
-            fake = self.generator(self.latents(len(real)), labels)
-        real_logits = self.discriminator(real, labels)
-        fake_logits = self.discriminator(fake, labels)
+            fake = self.view(self.generator(self.latents(len(real)), labels))
+        real = self.view(real)
+        real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
-        loss = self.loss.d(real_logits, fake_logits).mean()
+        loss = self._d_loss(real_logits, fake_logits).mean()
+        total = loss
+        if self.penalty is not None:
+            penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
+            total = loss + self.penalty_weight * penalty.mean()
         self.optimizer_d.zero_grad(set_to_none=True)
-        loss.backward()
+        total.backward()
         self.optimizer_d.step()
+        if self.clip:
+            clip_weights(self.discriminator, self.clip)
         return loss.detach()
+
+    def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        if not self.joint_batch:
+            return self.discriminator(real, labels), self.discriminator(fake, labels)
+        both = None if labels is None else torch.cat([labels, labels])
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), both).chunk(2)
+        return real_logits, fake_logits
+
+    def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        if self.real_target == 1 or self.loss.smooth_d is None:
+            return self.loss.d(real_logits, fake_logits)
+        return self.loss.smooth_d(real_logits, fake_logits, real_targets(len(real_logits), self.real_target, self.rng))
 
     def generator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the generator through the discriminator, whose parameters receive nothing.
@@ -121,9 +167,9 @@ class GAN:
             The mean loss before the step, detached, still on the device.
         """
         with frozen(self.discriminator):
-            fake_logits = self.discriminator(self.generator(self.latents(len(real)), labels), labels)
+            fake_logits = self.discriminator(self.view(self.generator(self.latents(len(real)), labels)), labels)
             # the other losses ignore their first argument: it costs no forward pass
-            real_logits = self.discriminator(real, labels) if self.loss.relativistic else fake_logits
+            real_logits = self.discriminator(self.view(real), labels) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)

@@ -10,6 +10,7 @@ from ganbook.errors import InputError
 from ganbook.losses import LOSSES
 from ganbook.models.gan import GAN
 from ganbook.nn import dcgan, mlp
+from ganbook.penalties import PENALTIES
 
 
 def small_gan(loss="nonsaturating", norm="batch", n_classes=3, **options):
@@ -58,6 +59,97 @@ def test_repeated_steps_lower_their_own_loss(loss):
     assert sum(d[-5:]) < sum(d[:5])
     g = [gan.generator_step(real, labels).item() for _ in range(25)]
     assert sum(g[-5:]) < sum(g[:5])
+
+
+def stepped(**options):
+    """A GAN after one step of each player."""
+    gan = small_gan(norm="none", **options)
+    real, labels = batch()
+    gan.discriminator_step(real, labels)
+    gan.generator_step(real, labels)
+    return gan
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_the_step_adds_the_weighted_mean_of_the_penalty(penalty):
+    """The discriminator's gradient is that of loss.mean() + w · penalty.mean(); the generator receives nothing."""
+    gan = small_gan(norm="none", penalty=penalty, penalty_weight=3.0)
+    with torch.no_grad():
+        for p in gan.discriminator.parameters():
+            p.mul_(20)  # steep enough for wgan_lp
+    real, labels = batch()
+    g, state = weights(gan.generator), gan.rng.get_state()
+    value = gan.discriminator_step(real, labels)
+    taken = [p.grad.clone() for p in gan.discriminator.parameters()]
+    assert not any(moved(g, gan.generator)) and all(p.grad is None for p in gan.generator.parameters())
+
+    again = small_gan(norm="none")
+    with torch.no_grad():
+        for p in again.discriminator.parameters():
+            p.mul_(20)
+        again.rng.set_state(state)
+        fake = again.generator(again.latents(8), labels)
+    loss = again.loss.d(again.discriminator(real, labels), again.discriminator(fake, labels)).mean()
+    term = PENALTIES[penalty](again.discriminator, real, fake, labels, rng=again.rng).mean()
+    assert term > 1e-3
+    expected = torch.autograd.grad(loss + 3.0 * term, list(again.discriminator.parameters()))
+    torch.testing.assert_close(value, loss.detach())
+    for a, b in zip(taken, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_clipping_follows_each_discriminator_step():
+    gan = stepped(loss="wasserstein", clip=0.003)
+    assert max(p.abs().max().item() for p in gan.discriminator.parameters()) == pytest.approx(0.003)
+    assert max(p.abs().max().item() for p in gan.generator.parameters()) > 0.01
+
+
+@pytest.mark.parametrize("option", [{"real_target": 0.7}, {"instance_noise": 0.5}, {"clip": 0.01}])
+def test_each_regulariser_changes_the_discriminators_step(option):
+    plain, with_option = stepped(), stepped(**option)
+    assert any(moved(weights(plain.discriminator), with_option.discriminator))
+
+
+def test_in_a_joint_batch_real_and_fake_share_batchnorms_statistics():
+    """Without BatchNorm one batch or two is the same step; with it, it is another."""
+    real, labels = batch()
+
+    def one_step(norm, joint):
+        gan = small_gan(norm=norm, joint_batch=joint)
+        seen = []
+        hook = gan.discriminator.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+        value = gan.discriminator_step(real, labels)
+        hook.remove()
+        return value, seen
+
+    (joint, seen_joint), (separate, seen_separate) = one_step("none", True), one_step("none", False)
+    assert seen_joint == [16] and seen_separate == [8, 8]
+    torch.testing.assert_close(joint, separate)
+    assert not torch.allclose(one_step("batch", True)[0], one_step("batch", False)[0], rtol=1e-3)
+
+
+def test_smoothed_targets_bound_the_logits_of_the_reals():
+    """With targets of 0.8 on average the best logit of a real sample that no fake resembles is log 4, not infinity."""
+    gan = GAN(mlp.Generator(width=8), mlp.Discriminator(width=16), real_target=0.6, lr_d=1e-2)
+    real = 3 + 0.1 * torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    for _ in range(300):
+        gan.discriminator_step(real)
+    with torch.no_grad():
+        logits = gan.discriminator(real)
+    assert 0.8 < logits.mean().item() < 2.0  # log 4 = 1.39
+
+
+def test_instance_noise_reaches_real_and_fake_in_both_steps():
+    gan = GAN(mlp.Generator(width=8), mlp.Discriminator(width=8), loss="rpgan", instance_noise=0.5)
+    seen = []
+    hook = gan.discriminator.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    gan.discriminator_step(torch.zeros(64, 2))
+    gan.generator_step(torch.zeros(64, 2))
+    hook.remove()
+    real_in_d, _, _, real_in_g = seen
+    for x in (real_in_d, real_in_g):
+        assert x.std().item() == pytest.approx(0.5, abs=0.1)
+    assert not torch.equal(real_in_d, real_in_g)
 
 
 def test_the_generator_step_raises_the_fakes_logits():
@@ -124,6 +216,10 @@ def test_refusals():
         small_gan(n_classes=0).sample(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(InputError, match="Did you mean 'hinge'"):
         small_gan(loss="hing")
+    with pytest.raises(InputError, match=r"BatchNorm in the discriminator, got layer 'features\.3'"):
+        small_gan(penalty="r1", penalty_weight=1.0)
+    with pytest.raises(InputError, match="Loss 'rpgan' has no targets"):
+        small_gan(loss="rpgan", real_target=0.8)
 
 
 def test_works_on_points_in_the_plane():
