@@ -109,8 +109,11 @@ def f_divergence(p: Tensor, q: Tensor, name: str, weights: Tensor | None = None)
     p, q = p.double(), q.double()
     w = torch.ones_like(p) if weights is None else weights.double()
     check_distribution(p, q, w)
-    visited = q > 0
-    ratio = torch.where(visited, p, 1.0) / torch.where(visited, q, 1.0)
+    visited = q > p * 1e-300  # where q underflows beside p, the ratio would overflow: the limit stands for it
+    both = visited & (p > 0)
+    # through logarithms, because the derivative of a quotient, p/q², overflows in the tails
+    ratio = torch.exp(torch.log(torch.where(both, p, 1.0)) - torch.log(torch.where(both, q, 1.0)))
+    ratio = torch.where(p > 0, ratio, 0.0)
     value = (w * torch.where(visited, q * divergence.f(ratio), 0.0)).sum()
     missed = (w * torch.where(visited, 0.0, p)).sum()  # mass of p where q never goes; often exactly 0, against 0 · ∞
     return value + missed * divergence.slope_at_infinity if missed > 0 else value
