@@ -1,5 +1,6 @@
 """The command line, from train to sample, and its one-paragraph errors."""
 
+import json
 import sys
 
 import pytest
@@ -63,3 +64,46 @@ def test_results_are_summarised_and_exported(tmp_path, monkeypatch, capsys):
     assert code == 2 and "Did you mean 'gan_mnist'" in err
     code, _, err = run(monkeypatch, capsys, "results", "--runs", tmp_path, "--records", tmp_path)
     assert code == 2 and "make experiments" in err
+
+
+def test_evaluate_a_run_and_a_folder_against_a_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "run"
+    assert run(monkeypatch, capsys, "train", folder, *TINY, "--no-tensorboard")[0] == 0
+    common = ["--n", 100, "--n-real", 200, "--metrics", "frechet,kid,memorisation"]
+    code, out, _ = run(monkeypatch, capsys, "evaluate", folder, *common, "-o", tmp_path / "values.json")
+    assert code == 0 and "fd100(mnist-judge)" in out and "Protocol: mnist train" in out
+    values = json.loads((tmp_path / "values.json").read_text())
+    assert {v["name"] for v in values} == {"fd100(mnist-judge)", "kd100(mnist-judge)", "memorisation100(mnist-judge)"}
+    assert all(v["protocol"]["n_real"] == 200 and v["of"] == "run" for v in values)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(80):
+        Image.effect_noise((28, 28), 50).save(pictures / f"{i}.jpg")
+    against = ["--against", "mnist:test", "--metrics", "frechet", "--n-real", 200]
+    code, out, _ = run(monkeypatch, capsys, "evaluate", pictures, *against)
+    assert code == 0 and "80 pictures in" in out and "JPEG" in out and "fd80(mnist-judge)" in out
+    code, out, _ = run(monkeypatch, capsys, "evaluate", folder, pictures, *against)
+    assert code == 0 and "A" in out and "B" in out  # different n: marked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["NONE", "--against", "mnist"], "There is no"),
+        (["FOLDER"], "is no run folder, so say what to compare it with"),
+        (["FOLDER", "--against", "mnits"], "Did you mean 'mnist'"),
+        (["FOLDER", "--against", "mnist", "--n", 100], "holds 3 pictures, fewer than the 100"),
+        (["FOLDER", "--against", "mnist"], "needs more than 64 pictures on either side, got 3"),
+        (["FOLDER", "--against", "mnist:32"], "the reference mnist was prepared at 32 x 32"),
+    ],
+)
+def test_evaluate_says_what_it_cannot_do(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "pictures").mkdir()
+    for i in range(3):
+        Image.new("L", (28, 28)).save(tmp_path / "pictures" / f"{i}.png")
+    places = {"FOLDER": tmp_path / "pictures", "NONE": tmp_path / "none"}
+    extractor = ["--extractor", "mnist-judge"]
+    code, _, err = run(monkeypatch, capsys, "evaluate", *[places.get(a, a) for a in arguments], *extractor)
+    assert code == 2 and message in err and "Traceback" not in err

@@ -30,11 +30,18 @@ def test_a_finished_run_has_its_whole_record(tmp_path):
     assert history.step.tolist() == [2, 4, 6] and history.notna().all(axis=None)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert 0 <= metrics["judge_accuracy"] <= 1 and metrics["judge_accuracy_real"] > 0.99
+    assert "fd60(mnist-judge)" not in metrics  # too few for 64 features
     assert metrics["protocol"]["n_fake"] == 60 and len(metrics["protocol"]["extractor_sha256"]) == 64
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__ and environment["threads"] >= 1
     assert Image.open(tmp_path / "samples.png").size == (10 * 29 + 1, 10 * 29 + 1)
     assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_enough_samples_give_a_distance_in_the_judges_features(tmp_path):
+    run = Run(tiny(n_eval=100), tmp_path, device="cpu")
+    run.train(progress=False)
+    assert measure(run)["fd100(mnist-judge)"] > 100  # nothing has been learnt in six steps
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,6 @@
 from ganbook.evaluation.compare import evaluate
 from ganbook.evaluation.extractors import get_extractor
 from ganbook.evaluation.protocol import Protocol, Value, table
-from ganbook.evaluation.runs import measure
+from ganbook.evaluation.runs import measure, spread
 
-__all__ = ["Protocol", "Value", "evaluate", "get_extractor", "measure", "table"]
+__all__ = ["Protocol", "Value", "evaluate", "get_extractor", "measure", "spread", "table"]

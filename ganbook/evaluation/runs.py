@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 from ganbook import data
+from ganbook.evaluation.protocol import metric_name
 from ganbook.experiment import Run
 from ganbook.judge import RECIPES, load_judge
+from ganbook.metrics import Moments, frechet_from_moments
 
 
 def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
@@ -16,11 +18,14 @@ def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
 
     ``judge_accuracy``
         share of conditional samples that the set's judge reads as the asked class.
+    ``fd5k(mnist-judge)`` and the like
+        Fréchet distance of that many samples from the held-out pictures in the judge's features; left out where there
+        are too few for a covariance.
     ``within_class_spread``
         standard deviation of a pixel over the samples of one class, averaged over pixels and classes, divided by the
         same figure for the data: 1 is the data's variety, 0 is one picture a class. Without classes: over all samples.
 
-    A set that has no judge is measured without one, and the record simply has no accuracy.
+    A set that has no judge is measured without one, and the record simply has neither accuracy nor distance.
     """
     config = run.config
     run.gan.refresh_batchnorm()
@@ -36,16 +41,16 @@ def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
     }
     metrics: dict[str, Any] = {}
     name = config.dataset.partition(":")[0]
-    if (
-        labels is not None
-        and real_labels is not None
-        and name in RECIPES
-        and RECIPES[name].resolution == config.resolution
-    ):
+    if name in RECIPES and RECIPES[name].resolution == config.resolution:
         judge = load_judge(name)
-        metrics["judge_accuracy"] = judge.accuracy(fake, labels)
-        metrics["judge_accuracy_real"] = judge.accuracy(real, real_labels)
         protocol |= {"extractor": f"{name}-judge", "extractor_sha256": judge.sha256}
+        if labels is not None and real_labels is not None:
+            metrics["judge_accuracy"] = judge.accuracy(fake, labels)
+            metrics["judge_accuracy_real"] = judge.accuracy(real, real_labels)
+        features = [judge.features(images) for images in (real, fake)]
+        if min(map(len, features)) > features[0].shape[1]:
+            distance = frechet_from_moments(*(Moments(f.shape[1]).update(f) for f in features))
+            metrics[metric_name("frechet", len(fake), f"{name}-judge")] = distance
     one_group = torch.zeros(max(len(fake), len(real)), dtype=torch.int64)
     fake_groups = one_group[: len(fake)] if labels is None else labels
     real_groups = one_group[: len(real)] if labels is None or real_labels is None else real_labels
