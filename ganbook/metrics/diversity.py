@@ -74,15 +74,15 @@ def ms_ssim(a: Tensor, b: Tensor, *, scales: int | None = None) -> Float[Tensor,
         raise InputError(
             f"Images of {x.shape[-2]} × {x.shape[-1]} pixels hold 1 to {fitting} scales of MS-SSIM, got {scales}."
         )
-    weights = torch.tensor(WEIGHTS[:scales], dtype=torch.float64)
+    total = sum(WEIGHTS[:scales]) if scales < len(WEIGHTS) else 1.0  # the published five add up to 1.0001
     result = x.new_ones(x.shape[:2])
-    for j, weight in enumerate((weights / weights.sum()).tolist()):
+    for j, weight in enumerate(WEIGHTS[:scales]):
         if j > 0:
             x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
         luminance, contrast_structure = _ssim_maps(x, y)
         if j == scales - 1:
             contrast_structure = luminance * contrast_structure
-        result = result * contrast_structure.mean((2, 3)).clamp(min=0) ** weight
+        result = result * contrast_structure.mean((2, 3)).clamp(min=0) ** (weight / total)
     return result.mean(1)
 
 

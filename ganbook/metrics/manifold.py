@@ -100,7 +100,8 @@ def nearest_neighbours(query: Tensor, reference: Tensor, *, k: int = 1) -> tuple
     if not 1 <= k <= len(reference):
         raise InputError(f"{k} nearest neighbours among {len(reference)} rows: pass a k from 1 to {len(reference)}.")
     centre = reference.mean(0)
-    found = [_nearest(rows, reference - centre, k)[1] for rows in (query - centre).split(BLOCK)]
+    centred = reference - centre
+    found = [_nearest(rows - centre, centred, k)[1] for rows in query.split(BLOCK)]
     distances = [
         torch.linalg.vector_norm(rows[:, None] - reference[indices], dim=2)
         for rows, indices in zip(query.split(BLOCK), found, strict=True)
@@ -128,14 +129,14 @@ def memorisation(train: Tensor, held_out: Tensor, fake: Tensor) -> Memorisation:
     Raises:
         InputError: too few rows, widths that differ, or numbers that are not finite.
     """
-    fake_to_train = nearest_neighbours(fake, train)[0].flatten()
-    held_to_train = nearest_neighbours(held_out, train)[0].flatten()
-    fake_to_held = nearest_neighbours(fake, held_out)[0].flatten()
     if len(fake) < 2 or len(held_out) < 2:
         raise InputError(
             f"Memorisation compares distributions of distances: it needs at least 2 held-out and 2 fake samples, got "
             f"{len(held_out)} and {len(fake)}."
         )
+    fake_to_train = nearest_neighbours(fake, train)[0].flatten()
+    held_to_train = nearest_neighbours(held_out, train)[0].flatten()
+    fake_to_held = nearest_neighbours(fake, held_out)[0].flatten()
     nearer = (fake_to_train < fake_to_held).double() + (fake_to_train == fake_to_held).double() / 2
     medians = fake_to_train.quantile(0.5).item(), held_to_train.quantile(0.5).item()
     if medians[1] == 0:

@@ -130,6 +130,10 @@ def test_copies_are_found():
     assert memorisation(train, held_out, train).distance_ratio == 0
 
 
+def test_halfway_between_both_counts_half():
+    assert memorisation(line(0, 10), line(2, 12), line(1, 11)).share == 0.5
+
+
 def test_bad_fakes_are_no_copies():
     train, held_out = normal(200, 6), normal(200, 6, seed=1)
     far = memorisation(train, held_out, 20 + normal(100, 6, seed=2))
