@@ -36,7 +36,8 @@ def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> F
     """``∇ₓD(x)``, one row per logit with all dimensions of its sample, ready to be differentiated once more.
 
     A packed discriminator (Lin et al. 2018) reads m consecutive samples for one logit: its row holds all m of them.
-    Attention runs as plain matrix products here, for the fused kernels have no second derivative.
+    Neither the fused attention kernels nor compiled graphs have a second derivative: here attention runs as plain
+    matrix products, and a compiled discriminator as it was written.
 
     Args:
         discriminator: maps `(x, labels)` to logits, whose sum is differentiated.
@@ -48,7 +49,7 @@ def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> F
     """
     check_no_batchnorm(discriminator)
     x = x if x.requires_grad else x.detach().requires_grad_()
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
         logits = discriminator(x, labels)
     if not logits.requires_grad:
         raise InputError(

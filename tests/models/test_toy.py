@@ -127,12 +127,13 @@ def test_r1_converges_as_fast_as_its_eigenvalues_say(gamma, radius):
     assert math.log10(final) == pytest.approx(math.log10(radius), abs=0.1)
 
 
+@pytest.mark.parametrize("name", ["minimax", "nonsaturating", "rpgan"])
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.2])
-def test_instance_noise_damps_too(sigma):
+def test_instance_noise_damps_too(name, sigma):
     """λ = f''(0)σ² ± √(f''(0)²σ⁴ - f'(0)²) with f'(0) = 1/2 and f''(0) = -1/4 (Mescheder et al. 2018, lemma 3.2)."""
     a = -(sigma**2) / 4
     root = complex(a**2 - 1 / 4) ** 0.5
-    assert_same_eigenvalues(field_eigenvalues(dirac_gan(noise_std=sigma), ORIGIN), [a + root, a - root])
+    assert_same_eigenvalues(field_eigenvalues(dirac_gan(name, noise_std=sigma), ORIGIN), [a + root, a - root])
 
 
 def test_wgan_diverges_clipped_or_not_and_gradient_penalties_round_one_do_not_save_it():
