@@ -93,14 +93,14 @@ def wgan_gp(discriminator: Network, real: Batch, fake: Batch, labels: Labels = N
 
 
 def wgan_lp(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None) -> PerLogit:
-    """``max(0, ‖∇D(x̂)‖ - 1)²``: slopes below one are no offence (Petzka et al. 2018, section 5)."""
+    """``max(0, ‖∇D(x̂)‖ - 1)²``: slopes below one are no offence (Petzka, Fischer & Lukovnikov 2018)."""
     return relu(norm(input_gradient(discriminator, interpolate(real, fake, rng), labels)) - 1).square()
 
 
 def zero_centred(
     discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None
 ) -> PerLogit:
-    """``‖∇D(x̂)‖²`` between real and fake (Thanh-Tung et al. 2019, section 5)."""
+    """``‖∇D(x̂)‖²`` between real and fake (Thanh-Tung, Tran & Venkatesh 2019)."""
     return squared_norm(input_gradient(discriminator, interpolate(real, fake, rng), labels))
 
 
@@ -115,7 +115,7 @@ def r2(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, 
 
 
 def r1_r2(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None) -> PerLogit:
-    """``½‖∇D(x)‖² + ½‖∇D(G(z))‖²``, the companion of the relativistic loss (Huang et al. 2024, section 2.2)."""
+    """``½‖∇D(x)‖² + ½‖∇D(G(z))‖²``, the companion of the relativistic loss (Huang et al. 2024)."""
     return r1(discriminator, real, fake, labels) + r2(discriminator, real, fake, labels)
 
 
@@ -140,6 +140,19 @@ def get_penalty(name: str) -> Penalty | None:
     if name not in PENALTIES:
         raise unknown_name("penalty", name, [*PENALTIES, "none"])
     return PENALTIES[name]
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Refuse a penalty without a weight and a weight without a penalty: both would be silently without effect.
+
+    Raises:
+        InputError: ``name`` is `"none"` and ``weight`` is not 0, or the other way about, or a negative weight.
+    """
+    if weight < 0 or (get_penalty(name) is not None) != (weight > 0):
+        raise InputError(
+            f"penalty={name!r} and penalty_weight={weight} do not go together. Give a penalty a weight above 0 (10 for "
+            "wgan_gp, for one), or leave both at 'none' and 0."
+        )
 
 
 def check_no_batchnorm(discriminator: Any) -> None:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from ganbook.errors import InputError
 from ganbook.losses import check_logits, get_loss, instance_noise, no_targets, real_targets
 from ganbook.nn.augment import augment, policy
-from ganbook.penalties import check_no_batchnorm, clip_weights, get_penalty
+from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -99,6 +99,7 @@ class GAN:
         self.latent_dim = cast(int, generator.latent_dim)
         self.n_classes = cast(int, getattr(generator, "n_classes", 0))
         self.loss = get_loss(loss)
+        check_weight(penalty, penalty_weight)
         self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
