@@ -33,6 +33,7 @@ class Config:
     instance_noise: float = 0.0  # standard deviation of the noise on everything that D sees
     augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
     joint_batch: bool = False  # show D real and fake in one batch instead of two
+    unroll: int = 0  # steps of D that G foresees
     latent_dim: int = 64  # length of z
     width_g: int = 32  # feature maps of the generator's last hidden layer
     width_d: int = 32  # feature maps of the discriminator's first layer
@@ -61,7 +62,7 @@ class Config:
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
 
     def _check_regularisers(self) -> None:
-        for name in ("clip", "instance_noise"):
+        for name in ("clip", "instance_noise", "unroll"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
         require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
         policy(self.augment)

@@ -239,6 +239,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         instance_noise=config.instance_noise,
         augment=config.augment,
         joint_batch=config.joint_batch,
+        unroll=config.unroll,
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),

@@ -12,7 +12,8 @@ so a discriminator with BatchNorm is refused (Gulrajani et al. 2017, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,12 +33,21 @@ Rng = torch.Generator | None
 Penalty = Callable[..., PerLogit]  # what every row of `PENALTIES` is; the module's docstring has its arguments
 
 
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """What runs within can be differentiated twice.
+
+    Neither the fused attention kernels nor compiled graphs have a second derivative: attention runs as plain matrix
+    products here, and a compiled network as it was written.
+    """
+    with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> Float[Tensor, "logits d"]:
     """``∇ₓD(x)``, one row per logit with all dimensions of its sample, ready to be differentiated once more.
 
     A packed discriminator (Lin et al. 2018) reads m consecutive samples for one logit: its row holds all m of them.
-    Neither the fused attention kernels nor compiled graphs have a second derivative: here attention runs as plain
-    matrix products, and a compiled discriminator as it was written.
 
     Args:
         discriminator: maps `(x, labels)` to logits, whose sum is differentiated.
@@ -49,7 +59,7 @@ def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> F
     """
     check_no_batchnorm(discriminator)
     x = x if x.requires_grad else x.detach().requires_grad_()
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
+    with torch.enable_grad(), twice_differentiable():
         logits = discriminator(x, labels)
     if not logits.requires_grad:
         raise InputError(
