@@ -11,8 +11,8 @@ from typing import Any, get_type_hints
 from ganbook.errors import InputError, unknown_name
 from ganbook.losses import get_loss, no_targets
 from ganbook.nn.augment import policy
-from ganbook.nn.dcgan import NORMS, stages
-from ganbook.penalties import get_penalty
+from ganbook.nn.families import check_family
+from ganbook.penalties import check_weight
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,12 @@ class Config:
     """One GAN run; a run is its parameters, so two runs with equal ones are the same run."""
 
     dataset: str = "mnist"  # a name that `ganbook.data.load` knows
-    resolution: int = 28  # pixels: 28, 32 or 64
+    resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan)
     conditional: bool = True  # give both networks the class label
-    loss: str = "nonsaturating"  # a name in `ganbook.losses.LOSSES`
-    norm: str = "batch"  # discriminator: batch, spectral or none
+    network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet or sagan
+    attention: str = "none"  # sagan: sides of the feature maps with self-attention, such as 16 or 8,16
+    loss: str = "nonsaturating"  # a name in `ganbook.losses.LOSSES` or `F_GAN_LOSSES`
+    norm: str = "batch"  # discriminator: batch (dcgan only), spectral or none
     penalty: str = "none"  # on the discriminator's slope: a name in `ganbook.penalties.PENALTIES`, or none
     penalty_weight: float = 0.0  # the paper's λ or γ; 0 with penalty none only
     clip: float = 0.0  # clamp the discriminator's weights to [-clip, clip]; 0 for no clipping
@@ -31,6 +33,7 @@ class Config:
     instance_noise: float = 0.0  # standard deviation of the noise on everything that D sees
     augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
     joint_batch: bool = False  # show D real and fake in one batch instead of two
+    unroll: int = 0  # steps of D that G foresees
     latent_dim: int = 64  # length of z
     width_g: int = 32  # feature maps of the generator's last hidden layer
     width_d: int = 32  # feature maps of the discriminator's first layer
@@ -48,10 +51,8 @@ class Config:
 
     def __post_init__(self) -> None:
         get_loss(self.loss)
-        if self.norm not in NORMS:
-            raise unknown_name("normalisation", self.norm, NORMS)
+        check_family(self.network, resolution=self.resolution, norm=self.norm, attention=self.attention)
         self._check_regularisers()
-        stages(self.resolution)
         for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
@@ -61,17 +62,12 @@ class Config:
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
 
     def _check_regularisers(self) -> None:
-        for name in ("clip", "instance_noise", "penalty_weight"):
+        for name in ("clip", "instance_noise", "unroll"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
         require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
         policy(self.augment)
-        penalised = get_penalty(self.penalty) is not None
-        if penalised != (self.penalty_weight > 0):
-            raise InputError(
-                f"penalty={self.penalty!r} and penalty_weight={self.penalty_weight} do not go together. Give a penalty "
-                "a weight above 0 (10 for wgan_gp, for one), or leave both at 'none' and 0."
-            )
-        if penalised and self.norm == "batch":
+        check_weight(self.penalty, self.penalty_weight)
+        if self.penalty != "none" and self.norm == "batch":
             raise InputError(
                 f"penalty={self.penalty!r} and norm='batch' are incompatible: BatchNorm ties the samples of a batch "
                 "together, so that none has a gradient of its own. Choose norm='none' or norm='spectral'."

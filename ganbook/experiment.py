@@ -38,7 +38,7 @@ from ganbook.checkpoint import load_state, save_state, unwritable, write_atomica
 from ganbook.config import Config
 from ganbook.errors import DivergenceError, InputError
 from ganbook.models.gan import GAN
-from ganbook.nn import dcgan
+from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.training import Batch, History, Hook, train
 
@@ -218,20 +218,17 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
     """The networks, loss and optimisers that a configuration describes, initialised from its seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        generator = dcgan.Generator(
+        sizes = Sizes(
             resolution=config.resolution,
             channels=channels,
             latent_dim=config.latent_dim,
-            width=config.width_g,
-            n_classes=n_classes,
-        )
-        discriminator = dcgan.Discriminator(
-            resolution=config.resolution,
-            channels=channels,
-            width=config.width_d,
+            width_g=config.width_g,
+            width_d=config.width_d,
             n_classes=n_classes,
             norm=config.norm,
+            attention=places(config.attention, config.resolution),
         )
+        generator, discriminator = FAMILIES[config.network].build(sizes)
     return GAN(
         generator,
         discriminator,
@@ -243,6 +240,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         instance_noise=config.instance_noise,
         augment=config.augment,
         joint_batch=config.joint_batch,
+        unroll=config.unroll,
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),

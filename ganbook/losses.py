@@ -139,7 +139,7 @@ class FDivergence(NamedTuple):
     f: Callable[[Tensor], Tensor]  # the convex function of the density ratio u = p/q, with f(1) = 0 except for "gan"
     activation: Callable[[Tensor], Tensor]  # g, which maps any logit into the domain of f*
     conjugate: Callable[[Tensor], Tensor]  # f*(t) = sup over u of u·t - f(u)
-    fake_term: Callable[[Tensor], Tensor]  # f*(g(v)), simplified so that it neither over- nor underflows early
+    fake_term: Callable[[Tensor], Tensor]  # f*(g(v)), simplified so that it overflows no sooner than it must
 
 
 def _x_log_x(u: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ F_DIVERGENCES: dict[str, FDivergence] = {
 
 
 def f_gan(name: str) -> Loss:
-    """The f-GAN game: D maximises the variational bound of a divergence, G minimises it (Nowozin et al. 2016, eq. 6).
+    """The f-GAN game: D maximises the variational bound of a divergence, G minimises it (Nowozin et al. 2016).
 
     ``d = -g(D(x)) + f*(g(D(G(z))))`` and ``g = -f*(g(D(G(z))))``. The row "gan" is `minimax`, and "js" the same with
     another constant; "js" here is without the factor ½, twice the Jensen-Shannon divergence.

@@ -12,7 +12,8 @@ so a discriminator with BatchNorm is refused (Gulrajani et al. 2017, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,11 +33,21 @@ Rng = torch.Generator | None
 Penalty = Callable[..., PerLogit]  # what every row of `PENALTIES` is; the module's docstring has its arguments
 
 
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """What runs within can be differentiated twice.
+
+    Neither the fused attention kernels nor compiled graphs have a second derivative: attention runs as plain matrix
+    products here, and a compiled network as it was written.
+    """
+    with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> Float[Tensor, "logits d"]:
     """``∇ₓD(x)``, one row per logit with all dimensions of its sample, ready to be differentiated once more.
 
     A packed discriminator (Lin et al. 2018) reads m consecutive samples for one logit: its row holds all m of them.
-    Attention runs as plain matrix products here, for the fused kernels have no second derivative.
 
     Args:
         discriminator: maps `(x, labels)` to logits, whose sum is differentiated.
@@ -48,7 +59,7 @@ def input_gradient(discriminator: Network, x: Batch, labels: Labels = None) -> F
     """
     check_no_batchnorm(discriminator)
     x = x if x.requires_grad else x.detach().requires_grad_()
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with torch.enable_grad(), twice_differentiable():
         logits = discriminator(x, labels)
     if not logits.requires_grad:
         raise InputError(
@@ -92,14 +103,14 @@ def wgan_gp(discriminator: Network, real: Batch, fake: Batch, labels: Labels = N
 
 
 def wgan_lp(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None) -> PerLogit:
-    """``max(0, ‖∇D(x̂)‖ - 1)²``: slopes below one are no offence (Petzka et al. 2018, section 5)."""
+    """``max(0, ‖∇D(x̂)‖ - 1)²``: slopes below one are no offence (Petzka, Fischer & Lukovnikov 2018)."""
     return relu(norm(input_gradient(discriminator, interpolate(real, fake, rng), labels)) - 1).square()
 
 
 def zero_centred(
     discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None
 ) -> PerLogit:
-    """``‖∇D(x̂)‖²`` between real and fake (Thanh-Tung et al. 2019, section 5)."""
+    """``‖∇D(x̂)‖²`` between real and fake (Thanh-Tung, Tran & Venkatesh 2019)."""
     return squared_norm(input_gradient(discriminator, interpolate(real, fake, rng), labels))
 
 
@@ -114,7 +125,7 @@ def r2(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, 
 
 
 def r1_r2(discriminator: Network, real: Batch, fake: Batch, labels: Labels = None, *, rng: Rng = None) -> PerLogit:
-    """``½‖∇D(x)‖² + ½‖∇D(G(z))‖²``, the companion of the relativistic loss (Huang et al. 2024, section 2.2)."""
+    """``½‖∇D(x)‖² + ½‖∇D(G(z))‖²``, the companion of the relativistic loss (Huang et al. 2024)."""
     return r1(discriminator, real, fake, labels) + r2(discriminator, real, fake, labels)
 
 
@@ -139,6 +150,19 @@ def get_penalty(name: str) -> Penalty | None:
     if name not in PENALTIES:
         raise unknown_name("penalty", name, [*PENALTIES, "none"])
     return PENALTIES[name]
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Refuse a penalty without a weight and a weight without a penalty: both would be silently without effect.
+
+    Raises:
+        InputError: ``name`` is `"none"` and ``weight`` is not 0, or the other way about, or a negative weight.
+    """
+    if weight < 0 or (get_penalty(name) is not None) != (weight > 0):
+        raise InputError(
+            f"penalty={name!r} and penalty_weight={weight} do not go together. Give a penalty a weight above 0 (10 for "
+            "wgan_gp, for one), or leave both at 'none' and 0."
+        )
 
 
 def check_no_batchnorm(discriminator: Any) -> None:

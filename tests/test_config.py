@@ -22,12 +22,19 @@ from ganbook.errors import InputError
         ({"batch_size": 1}, "batch_size must be at least 2"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\)"),
         ({"resolution": 30}, "28, 32, 64 pixels, got resolution=30"),
+        ({"network": "resnett"}, "Unknown network 'resnett'. Did you mean 'resnet'"),
+        ({"network": "resnet", "resolution": 32}, "network='resnet' and norm='batch' are incompatible"),
+        ({"network": "resnet", "norm": "none"}, "network='resnet' makes images of 32, 64, 128 pixels, got .*=28"),
+        ({"attention": "16", "resolution": 32}, "only sagan has self-attention"),
+        ({"network": "sagan", "norm": "spectral", "resolution": 32, "attention": "32"}, "got '32'.* have 8, 16 at"),
+        ({"network": "sagan", "norm": "spectral", "resolution": 32, "attention": "8,8"}, "each once"),
+        ({"network": "sagan", "norm": "spectral", "resolution": 32, "attention": "big"}, "got 'big'"),
         ({"norm": "bach"}, "Did you mean 'batch'"),
         ({"conditional": 1}, "conditional is True or False, got 1"),
         ({"penalty": "r3", "penalty_weight": 1.0}, "Unknown penalty 'r3'. Did you mean"),
         ({"penalty": "r1", "norm": "none"}, "penalty='r1' and penalty_weight=0.0 do not go together"),
         ({"penalty_weight": 1.0}, "penalty='none' and penalty_weight=1.0 do not go together"),
-        ({"penalty": "r1", "penalty_weight": -1.0, "norm": "none"}, "penalty_weight must be 0"),
+        ({"penalty": "r1", "penalty_weight": -1.0, "norm": "none"}, "penalty_weight=-1.0 do not go together"),
         ({"penalty": "wgan_gp", "penalty_weight": 10.0}, "penalty='wgan_gp' and norm='batch' are incompatible"),
         ({"clip": 0.01, "norm": "spectral"}, "clip=0.01 and norm='spectral' are incompatible"),
         ({"clip": -0.01}, "clip must be 0"),
@@ -53,6 +60,7 @@ def test_regularisers_that_go_together_are_accepted():
     assert Config(loss="wasserstein", norm="none", clip=0.01).clip == 0.01
     assert Config(loss="lsgan", real_target=0.8).real_target == 0.8
     assert Config(loss="fgan_kl").loss == "fgan_kl"
+    assert Config(network="sagan", norm="spectral", resolution=64, attention="16,32").attention == "16,32"
 
 
 def test_a_notebooks_namespace_yields_its_parameters_and_refuses_injected_strangers():

@@ -50,6 +50,7 @@ def test_enough_samples_give_a_distance_in_the_judges_features(tmp_path):
         {"norm": "batch", "real_target": 0.8, "instance_noise": 0.1},
         {"norm": "spectral"},
         {"norm": "none", "loss": "wasserstein", "penalty": "wgan_gp", "penalty_weight": 10.0},
+        {"network": "sagan", "norm": "spectral", "resolution": 32, "attention": "8"},
     ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, options):

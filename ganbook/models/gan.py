@@ -18,8 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
 from ganbook.losses import check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import augment, policy
-from ganbook.penalties import check_no_batchnorm, clip_weights, get_penalty
+from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -61,6 +62,7 @@ class GAN:
         real_target: the discriminator's target for each real sample is drawn from `[real_target, 1]`.
         instance_noise: standard deviation of the noise on all samples that the discriminator sees.
         augment: changes of all images that the discriminator sees, as `ganbook.nn.augment.policy` reads them.
+        unroll: how many steps of the discriminator the generator foresees (Metz et al. 2017); 0 for none.
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
@@ -84,6 +86,7 @@ class GAN:
         instance_noise: float = 0.0,
         augment: str = "none",
         joint_batch: bool = False,
+        unroll: int = 0,
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -99,9 +102,11 @@ class GAN:
         self.latent_dim = cast(int, generator.latent_dim)
         self.n_classes = cast(int, getattr(generator, "n_classes", 0))
         self.loss = get_loss(loss)
+        check_weight(penalty, penalty_weight)
         self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
+        self.unroll, self.lr_d = unroll, lr_d
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -167,9 +172,11 @@ class GAN:
             The mean loss before the step, detached, still on the device.
         """
         with frozen(self.discriminator):
-            fake_logits = self.discriminator(self.view(self.generator(self.latents(len(real)), labels)), labels)
+            fake = self.view(self.generator(self.latents(len(real)), labels))
+            judge = self._foreseen(real, fake, labels) if self.unroll else self.discriminator
+            fake_logits = judge(fake, labels)
             # the other losses ignore their first argument: it costs no forward pass
-            real_logits = self.discriminator(self.view(real), labels) if self.loss.relativistic else fake_logits
+            real_logits = judge(self.view(real), labels) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)
@@ -177,6 +184,10 @@ class GAN:
         self.optimizer_g.step()
         self.ema.update_parameters(self.generator)
         return loss.detach()
+
+    def _foreseen(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Judge:
+        seen = self.view(real)
+        return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=self.lr_d)
 
     @torch.no_grad()
     def refresh_batchnorm(self, *, batches: int = 16, batch_size: int = 128) -> None:

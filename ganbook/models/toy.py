@@ -191,6 +191,24 @@ def alternating(game: Game, state: State, h: float) -> State:
         return torch.cat([theta + h * _descent(lambda t: game.g_loss(t, answered), theta), answered])
 
 
+def unrolled(game: Game, state: State, h: float, *, k: int = 1) -> State:
+    """The discriminator moves; the generator descends its loss **through** the next k moves (Metz et al. 2017).
+
+    With k = 1 this is `alternating` but for one term, the discriminator's reaction to θ.
+    """
+    with torch.enable_grad():
+        theta, psi = game.split(_attached(state))
+        moved = psi + h * _descent(lambda p: game.d_loss(theta, p), psi)
+
+        def foreseen(t: Tensor) -> Tensor:
+            reaction = psi
+            for _ in range(k):
+                reaction = reaction + h * _descent(lambda p: game.d_loss(t, p), reaction)
+            return game.g_loss(t, reaction)
+
+        return torch.cat([theta + h * _descent(foreseen, theta), moved])
+
+
 def trajectory(
     game: Game, start: State, h: float, steps: int, *, step: Step = simultaneous, clip: float = 0.0
 ) -> Float[Tensor, "steps n"]:

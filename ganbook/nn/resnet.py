@@ -102,7 +102,7 @@ def double(x: Maps) -> Maps:
 
 
 class GeneratorBlock(nn.Module):
-    """BatchNorm, ReLU, double, 3×3, BatchNorm, ReLU, 3×3, plus a doubled 1×1 shortcut (figure 8 of the paper)."""
+    """BatchNorm, ReLU, double, 3×3, BatchNorm, ReLU, 3×3, plus a doubled 1×1 shortcut."""
 
     def __init__(self, maps_in: int, maps_out: int, n_classes: int, constrain: Constrain) -> None:
         super().__init__()

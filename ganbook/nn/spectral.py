@@ -21,7 +21,7 @@ Right = Float[Tensor, " columns"]
 
 
 def as_matrix(weight: Float[Tensor, "out ..."]) -> Matrix:
-    """A weight as a matrix, one row per output: `(out, in·k·k)` for a convolution (Miyato et al. 2018, section 3)."""
+    """A weight as a matrix, one row per output: `(out, in·k·k)` for a convolution (Miyato et al. 2018)."""
     return weight.flatten(1)
 
 
@@ -43,7 +43,7 @@ def power_iteration(w: Matrix, v: Right, steps: int = 1) -> tuple[Left, Right]:
 
 
 def sigma(w: Matrix, u: Left, v: Right) -> Float[Tensor, ""]:
-    """``uᵀWv``: never above σ₁. Its derivative with respect to W is ``uvᵀ``, u and v being held (Miyato's eq. 9)."""
+    """``uᵀWv``: never above σ₁. Its derivative with respect to W is ``uvᵀ``, u and v being held."""
     return u @ w @ v
 
 
@@ -84,7 +84,7 @@ class SpectralNorm(nn.Module):
 def circular_conv_singular_values(
     weight: Float[Tensor, "out in k1 k2"], size: tuple[int, int]
 ) -> Float[Tensor, "h w rank"]:
-    """All singular values of a convolution with circular padding and stride 1 (Sedghi, Gupta & Long 2019, theorem 6).
+    """All singular values of a convolution with circular padding and stride 1 (Sedghi, Gupta & Long 2019).
 
     The Fourier transform makes the operator block diagonal: one `(out, in)` matrix per frequency.
 

@@ -218,6 +218,8 @@ def test_refusals():
         small_gan(loss="hing")
     with pytest.raises(InputError, match=r"BatchNorm in the discriminator, got layer 'features\.3'"):
         small_gan(penalty="r1", penalty_weight=1.0)
+    with pytest.raises(InputError, match="penalty='r1' and penalty_weight=0.0 do not go together"):
+        small_gan(norm="none", penalty="r1")
     with pytest.raises(InputError, match="Loss 'rpgan' has no targets"):
         small_gan(loss="rpgan", real_target=0.8)
 

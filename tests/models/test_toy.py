@@ -1,6 +1,7 @@
 """The convergence laws of small games, for the library's own losses and penalties."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from ganbook.models.toy import (
     simultaneous,
     step_eigenvalues,
     trajectory,
+    unrolled,
     vector_field,
 )
 from ganbook.penalties import PENALTIES
@@ -127,12 +129,13 @@ def test_r1_converges_as_fast_as_its_eigenvalues_say(gamma, radius):
     assert math.log10(final) == pytest.approx(math.log10(radius), abs=0.1)
 
 
+@pytest.mark.parametrize("name", ["minimax", "nonsaturating", "rpgan"])
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.2])
-def test_instance_noise_damps_too(sigma):
+def test_instance_noise_damps_too(name, sigma):
     """λ = f''(0)σ² ± √(f''(0)²σ⁴ - f'(0)²) with f'(0) = 1/2 and f''(0) = -1/4 (Mescheder et al. 2018, lemma 3.2)."""
     a = -(sigma**2) / 4
     root = complex(a**2 - 1 / 4) ** 0.5
-    assert_same_eigenvalues(field_eigenvalues(dirac_gan(noise_std=sigma), ORIGIN), [a + root, a - root])
+    assert_same_eigenvalues(field_eigenvalues(dirac_gan(name, noise_std=sigma), ORIGIN), [a + root, a - root])
 
 
 def test_wgan_diverges_clipped_or_not_and_gradient_penalties_round_one_do_not_save_it():
@@ -176,6 +179,21 @@ def test_each_half_of_an_alternating_step_moves_one_player():
     assert after[1].item() == pytest.approx((x + h * v)[1].item())
     answer = vector_field(game, torch.stack([x[0], after[1]]).detach())
     assert after[0].item() == pytest.approx((x[0] + h * answer[0]).item())
+
+
+@pytest.mark.parametrize("name", [name for name in ALL_LOSSES if name != "lsgan"])
+@pytest.mark.parametrize("h", [0.1, 0.5])
+def test_foreseeing_one_step_of_the_discriminator_makes_the_equilibrium_attract(name, h):
+    """θ' = θ + hb(ψ' - haθ), ψ' = ψ - haθ, so that det = 1 - h²ab and |λ| = √(1 - h²ab), where alternating has 1."""
+    a, b = PUSH[name]
+    size = step_eigenvalues(dirac_gan(name), ORIGIN, h, step=unrolled).abs()
+    assert size.tolist() == pytest.approx([math.sqrt(1 - h**2 * a * b)] * 2, abs=1e-7)
+
+
+def test_the_deeper_the_foresight_the_stronger_the_pull():
+    final = [radii(dirac_gan(), 0.2, 100, step=partial(unrolled, k=k))[-1].item() for k in (1, 3, 6)]
+    assert final[0] < 1.2 and final[2] < final[1] < final[0]
+    assert final[2] < 0.3
 
 
 @pytest.mark.parametrize("dim", [2, 3])

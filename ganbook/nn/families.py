@@ -1,0 +1,148 @@
+"""The families of networks that a run can choose by name, built from the same few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from ganbook.errors import InputError, unknown_name
+from ganbook.nn import dcgan, resnet, sagan
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What every family is built from."""
+
+    resolution: int  # pixels
+    channels: int  # 1 for grey, 3 for colour
+    latent_dim: int  # length of z
+    width_g: int  # feature maps of the generator's last hidden layer
+    width_d: int  # feature maps of the discriminator's first layer
+    n_classes: int  # 0 for no labels
+    norm: str  # of the discriminator; of both networks in SAGAN
+    attention: tuple[int, ...] = ()  # sides of the feature maps with self-attention; SAGAN only
+
+
+Pair = tuple[nn.Module, nn.Module]
+
+
+def build_dcgan(s: Sizes) -> Pair:
+    """Radford et al. (2016)."""
+    return (
+        dcgan.Generator(
+            resolution=s.resolution,
+            channels=s.channels,
+            latent_dim=s.latent_dim,
+            width=s.width_g,
+            n_classes=s.n_classes,
+        ),
+        dcgan.Discriminator(
+            resolution=s.resolution, channels=s.channels, width=s.width_d, n_classes=s.n_classes, norm=s.norm
+        ),
+    )
+
+
+def build_resnet(s: Sizes) -> Pair:
+    """The residual networks of Miyato et al. (2018)."""
+    return (
+        resnet.Generator(
+            resolution=s.resolution,
+            channels=s.channels,
+            latent_dim=s.latent_dim,
+            width=s.width_g,
+            n_classes=s.n_classes,
+        ),
+        resnet.Discriminator(
+            resolution=s.resolution, channels=s.channels, width=s.width_d, n_classes=s.n_classes, norm=s.norm
+        ),
+    )
+
+
+def build_sagan(s: Sizes) -> Pair:
+    """Zhang et al. (2019)."""
+    return (
+        sagan.Generator(
+            resolution=s.resolution,
+            channels=s.channels,
+            latent_dim=s.latent_dim,
+            width=s.width_g,
+            n_classes=s.n_classes,
+            attention=s.attention,
+            norm=s.norm,
+        ),
+        sagan.Discriminator(
+            resolution=s.resolution,
+            channels=s.channels,
+            width=s.width_d,
+            n_classes=s.n_classes,
+            attention=s.attention,
+            norm=s.norm,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Family:
+    """One name: what it can be asked for and how it is built."""
+
+    build: Callable[[Sizes], Pair]
+    resolutions: tuple[int, ...]
+    norms: tuple[str, ...]
+    attends: bool = False
+
+
+FAMILIES = {
+    "dcgan": Family(build_dcgan, tuple(dcgan.STAGES), dcgan.NORMS),
+    "resnet": Family(build_resnet, tuple(resnet.TABLES), resnet.NORMS),
+    "sagan": Family(build_sagan, tuple(resnet.TABLES), resnet.NORMS, attends=True),
+}
+
+
+def places(attention: str, resolution: int) -> tuple[int, ...]:
+    """The sides in a comma-separated list, `"8,16"`; none for `"none"`.
+
+    Raises:
+        InputError: something else than sides of feature maps that both networks have, 8, 16, … below the resolution.
+    """
+    if attention == "none":
+        return ()
+    sides = tuple(int(part) if part.strip().isdigit() else -1 for part in attention.split(","))
+    allowed = [side for side in (8, 16, 32, 64) if side < resolution]
+    if not set(sides) <= set(allowed) or len(set(sides)) < len(sides):
+        raise InputError(
+            f"attention names sides of feature maps, each once, separated by commas, got {attention!r}. Both networks "
+            f"have {', '.join(map(str, allowed))} at resolution={resolution}; or write none."
+        )
+    return sides
+
+
+def check_family(network: str, *, resolution: int, norm: str, attention: str) -> Family:
+    """The family called ``network``, if it can do what is asked of it.
+
+    Raises:
+        InputError: an unknown name, or a resolution, normalisation or attention that the family does not have.
+    """
+    if network not in FAMILIES:
+        raise unknown_name("network", network, FAMILIES)
+    family = FAMILIES[network]
+    known = sorted({norm for other in FAMILIES.values() for norm in other.norms})
+    if norm not in known:
+        raise unknown_name("normalisation", norm, known)
+    if norm not in family.norms:
+        raise InputError(
+            f"network={network!r} and norm={norm!r} are incompatible: its discriminator is built with "
+            f"{' or '.join(family.norms)}. Choose one of these."
+        )
+    if resolution not in family.resolutions:
+        raise InputError(
+            f"network={network!r} makes images of {', '.join(map(str, family.resolutions))} pixels, got "
+            f"resolution={resolution}. Choose one of these; ganbook.data resizes the images to it."
+        )
+    if places(attention, resolution) and not family.attends:
+        raise InputError(
+            f"network={network!r} and attention={attention!r} are incompatible: only sagan has self-attention. Choose "
+            "network='sagan', or attention='none'."
+        )
+    return family
