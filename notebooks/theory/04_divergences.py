@@ -231,16 +231,16 @@ print("quadrature equals the closed forms, and the best classifier is right with
 #
 # where a point with $q = 0 < p$ contributes the limit $p \cdot \lim_{u\to\infty} f(u)/u$.
 #
-# | divergence | $f(u)$ | $f'(u)$ | conjugate $f^*(t)$ | for |
+# | $D_f$ | $f(u)$ | $f'(u)$ | conjugate $f^*(t)$ | for |
 # |---|---|---|---|---|
 # | $\mathrm{KL}(p\,\Vert\,q)$ | $u\log u$ | $1 + \log u$ | $e^{t-1}$ | all $t$ |
 # | $\mathrm{KL}(q\,\Vert\,p)$ | $-\log u$ | $-1/u$ | $-1-\log(-t)$ | $t<0$ |
-# | $\mathrm{JSD}$ | $\frac12\bigl[u\log u-(u+1)\log\frac{u+1}{2}\bigr]$ | $\frac12\log\frac{2u}{u+1}$ | $-\frac12\log(2-e^{2t})$ | $t<\frac12\log 2$ |
+# | $\mathrm{JSD}$ | $\frac u2\log u-\frac{u+1}2\log\frac{u+1}2$ | $\frac12\log\frac{2u}{u+1}$ | $-\frac12\log(2-e^{2t})$ | $t<\frac12\log 2$ |
 # | $\mathrm{TV}$ | $\frac12\lvert u-1\rvert$ | $\frac12\mathrm{sign}(u-1)$ | $t$ | $\lvert t\rvert\le\frac12$ |
 # | $\chi^2(p\,\Vert\,q)$ | $(u-1)^2$ | $2(u-1)$ | $t + t^2/4$ | $t\ge -2$ |
-# | squared Hellinger | $\frac12(\sqrt u-1)^2$ | $\frac12(1-1/\sqrt u)$ | $t/(1-2t)$ | $t<\frac12$ |
+# | Hellinger² | $\frac12(\sqrt u-1)^2$ | $\frac12(1-1/\sqrt u)$ | $t/(1-2t)$ | $t<\frac12$ |
 #
-# (The last two columns are used in the next section.)
+# (The last two columns are used in the next section. The squared Hellinger distance is $\frac12\int(\sqrt p-\sqrt q)^2$.)
 #
 # ````{prf:theorem} What every f-divergence has in common
 # :label: thm-div-f

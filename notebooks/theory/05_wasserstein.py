@@ -61,10 +61,10 @@ started = time.perf_counter()
 # $\|x-y\|$. The cheapest plan's cost is the *Wasserstein-1* or *earth mover's* distance
 # {cite:p}`kantorovich2006translocation,villani2003topics`:
 #
-# $$ W_1(p, q) = \min_{\pi\in\Pi(p,q)}\ \sum_{ij} \pi_{ij}\,\|x_i-y_j\|
-#    \qquad\Bigl(\text{for densities: } \inf_{\pi\in\Pi(p,q)} \mathbb E_{(x,y)\sim\pi}\|x-y\|\Bigr). $$ (eq-was-primal)
+# $$ W_1(p, q) = \min_{\pi\in\Pi(p,q)}\ \sum_{ij} \pi_{ij}\,\|x_i-y_j\|, $$ (eq-was-primal)
 #
-# With the cost $\|x-y\|^k$ and a $k$-th root in front it is called $W_k$. For finitely many points {eq}`eq-was-primal`
+# where $\Pi(p,q)$ is the set of all couplings; for densities it is the infimum of $\mathbb E_{(x,y)\sim\pi}\|x-y\|$ over
+# them. With the cost $\|x-y\|^k$ and a $k$-th root in front it is called $W_k$. For finitely many points {eq}`eq-was-primal`
 # is a linear programme, and any solver will do:
 
 # %%
