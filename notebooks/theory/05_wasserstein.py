@@ -590,8 +590,8 @@ print("the gradient through the optimal plan equals the one through the optimal 
 #
 # ````{prf:proof}
 # The objective is strictly convex in $\pi$, because $t\log t$ is, on a compact convex set: there is one minimiser. Its
-# entries are positive, for the derivative $\log\pi_{ij}$ of the entropy at $0$ is $-\infty$ and some mass would
-# flow in. So the only active constraints are the marginals; with multipliers $\alpha_i,\beta_j$ stationarity reads
+# entries are positive, for the derivative of $t(\log t-1)$ is $\log t$, which tends to $-\infty$ for $t\to0$: moving a little
+# mass into an empty entry would lower the objective. So the only active constraints are the marginals; with multipliers $\alpha_i,\beta_j$ stationarity reads
 # $C_{ij}+\varepsilon\log\pi_{ij}-\alpha_i-\beta_j=0$, that is $\pi_{ij}=e^{\alpha_i/\varepsilon}e^{-C_{ij}/\varepsilon}e^{\beta_j/\varepsilon}$.
 # Conversely a coupling of that form satisfies these conditions, which for a convex problem suffice.
 # ````

@@ -483,11 +483,10 @@ formula = (H - (H * bar).sum() * torch.outer(u_all[:, 0], vt_all[0])) / s_all[0]
 assert torch.allclose(full, formula, atol=1e-12)
 assert abs((full * W).sum()) < 1e-12
 sizes = []
-with torch.enable_grad():
-    for _ in range(50):
-        sizes.append(W.norm().item())
-        (step,) = torch.autograd.grad(loss_of(W / torch.linalg.matrix_norm(W, 2)), W)
-        W.data -= 5.0 * step
+for _ in range(50):
+    sizes.append(W.norm().item())
+    (step,) = torch.autograd.grad(loss_of(W / torch.linalg.matrix_norm(W, 2)), W)
+    W.data -= 5.0 * step
 assert all(later > earlier for earlier, later in pairwise(sizes))
 print("the gradient is the formula's, orthogonal to W, and plain descent makes W grow at every step: yes")
 
