@@ -184,8 +184,19 @@ def check_distribution(p: Tensor, q: Tensor, weights: Tensor, tolerance: float =
             )
 
 
-def trapezoid_weights(grid: Points) -> Points:
-    """Weights `(n,)` with which ``Σ w_i g(x_i)`` is the trapezoidal rule on the sorted points ``grid``."""
+def trapezoid_weights(grid: Tensor) -> Points:
+    """Weights `(n,)` with which ``Σ w_i g(x_i)`` is the trapezoidal rule on the points ``grid``.
+
+    Args:
+        grid: rising points `(n,)`, not necessarily at equal distances.
+
+    Raises:
+        InputError: points that do not rise, or another shape.
+    """
+    if grid.ndim != 1 or len(grid) < 2 or not bool((torch.diff(grid) > 0).all()):
+        raise InputError(
+            f"A grid is at least two rising points (n,), got shape {tuple(grid.shape)}. Sort the points first."
+        )
     gaps = torch.diff(grid.double())
     edge = torch.zeros(1, dtype=torch.float64)
     return (torch.cat([gaps, edge]) + torch.cat([edge, gaps])) / 2

@@ -119,6 +119,12 @@ def test_quadrature_agrees_with_the_closed_forms_of_gaussians(mean, std):
     torch.testing.assert_close(forward, torch_kl)
 
 
+def test_trapezoid_weights_integrate_straight_pieces_exactly():
+    grid = torch.tensor([0.0, 0.5, 2.0, 3.0])
+    values = torch.tensor([1.0, 3.0, 0.0, 4.0])
+    assert (trapezoid_weights(grid) * values).sum().item() == pytest.approx(torch.trapezoid(values, grid).item())
+
+
 @pytest.mark.parametrize(("shift", "expected"), [(1, 0.1608), (2, 0.4859), (4, 0.9128), (8, 0.99987)])
 def test_js_of_shifted_gaussians(shift, expected):
     assert js(gaussian(GRID, shift), gaussian(GRID), WEIGHTS).item() / math.log(2) == pytest.approx(expected, abs=6e-5)
@@ -184,6 +190,8 @@ def test_refusals():
         kl(half, torch.tensor([1.5, -0.5]))
     with pytest.raises(InputError, match="total mass 0.5"):
         kl(gaussian(GRID[GRID <= 0]), gaussian(GRID[GRID <= 0]), trapezoid_weights(GRID[GRID <= 0]))
+    with pytest.raises(InputError, match="at least two rising points"):
+        trapezoid_weights(GRID.flip(0))
     with pytest.raises(InputError, match=r"got \(0,\) and \(2,\)"):
         wasserstein_1d(torch.zeros(0), half)
     with pytest.raises(InputError, match="at least 1, got 0.5"):

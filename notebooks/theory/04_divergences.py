@@ -231,16 +231,16 @@ print("quadrature equals the closed forms, and the best classifier is right with
 #
 # where a point with $q = 0 < p$ contributes the limit $p \cdot \lim_{u\to\infty} f(u)/u$.
 #
-# | divergence | $f(u)$ | $f'(u)$ | conjugate $f^*(t)$ | for |
+# | $D_f$ | $f(u)$ | $f'(u)$ | conjugate $f^*(t)$ | for |
 # |---|---|---|---|---|
 # | $\mathrm{KL}(p\,\Vert\,q)$ | $u\log u$ | $1 + \log u$ | $e^{t-1}$ | all $t$ |
 # | $\mathrm{KL}(q\,\Vert\,p)$ | $-\log u$ | $-1/u$ | $-1-\log(-t)$ | $t<0$ |
-# | $\mathrm{JSD}$ | $\frac12\bigl[u\log u-(u+1)\log\frac{u+1}{2}\bigr]$ | $\frac12\log\frac{2u}{u+1}$ | $-\frac12\log(2-e^{2t})$ | $t<\frac12\log 2$ |
+# | $\mathrm{JSD}$ | $\frac u2\log u-\frac{u+1}2\log\frac{u+1}2$ | $\frac12\log\frac{2u}{u+1}$ | $-\frac12\log(2-e^{2t})$ | $t<\frac12\log 2$ |
 # | $\mathrm{TV}$ | $\frac12\lvert u-1\rvert$ | $\frac12\mathrm{sign}(u-1)$ | $t$ | $\lvert t\rvert\le\frac12$ |
 # | $\chi^2(p\,\Vert\,q)$ | $(u-1)^2$ | $2(u-1)$ | $t + t^2/4$ | $t\ge -2$ |
-# | squared Hellinger | $\frac12(\sqrt u-1)^2$ | $\frac12(1-1/\sqrt u)$ | $t/(1-2t)$ | $t<\frac12$ |
+# | Hellinger² | $\frac12(\sqrt u-1)^2$ | $\frac12(1-1/\sqrt u)$ | $t/(1-2t)$ | $t<\frac12$ |
 #
-# (The last two columns are used in the next section.)
+# (The last two columns are used in the next section. The squared Hellinger distance is $\frac12\int(\sqrt p-\sqrt q)^2$.)
 #
 # ````{prf:theorem} What every f-divergence has in common
 # :label: thm-div-f
@@ -267,7 +267,7 @@ print("quadrature equals the closed forms, and the best classifier is right with
 # (Written for $q > 0$; where $q = 0$ the limits in the definition keep the inequality.)
 # ````
 #
-# The third statement is why a divergence between *features* of images never exceeds the one between the images, and
+# The third statement, the *data-processing inequality*, is why a divergence between *features* of images never exceeds the one between the images, and
 # why noise on the inputs brings two distributions closer. In the cell below, a random channel is a random matrix with
 # columns that sum to one.
 
@@ -494,6 +494,11 @@ axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3,
 plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
+for logit in (grid / 4, torch.sin(grid), grid**2 / 40 - 3):  # what `js_estimate` averages is the variational bound
+    bound = variational_bound(real_density, fake_density, F_DIVERGENCES["js"].slope(torch.exp(logit)), "js", weights)
+    parts = real_density * LOSSES["minimax"].d(logit, torch.full_like(logit, -1e9))  # reals alone: a fake at -∞ costs 0
+    parts = parts + fake_density * LOSSES["minimax"].d(torch.full_like(logit, 1e9), logit)
+    assert torch.isclose(bound, math.log(2) - (weights * parts).sum() / 2)
 assert on_train[-1] > 3 * true_js
 assert max(on_fresh) < true_js + 0.01 and on_fresh[-1] < 0
 print("trained on 32 samples the critic reports more than 3 times the divergence, on fresh ones less than 0: yes")

@@ -315,7 +315,7 @@ print("non-saturating: simultaneous steps end on the radius √(2h), alternating
 # ````{prf:theorem} R1 damps
 # :label: thm-dyn-r1
 #
-# ({cite:t}`mescheder2018which`, lemma 4.1.) With the penalty $\frac\gamma2\mathbb E_p\|\nabla D\|^2=\frac\gamma2\psi^2$ on the discriminator,
+# ({cite:t}`mescheder2018which`.) With the penalty $\frac\gamma2\mathbb E_p\|\nabla D\|^2=\frac\gamma2\psi^2$ on the discriminator,
 #
 # $$ \mu=-\frac\gamma2\pm\sqrt{\frac{\gamma^2}4-ab}. $$ (eq-dyn-r1)
 #
@@ -344,8 +344,7 @@ print("non-saturating: simultaneous steps end on the radius √(2h), alternating
 # ````
 #
 # The gradient penalty of WGAN-GP pulls towards slope *one*, also at the equilibrium, where the slope should be zero: $\psi$ is driven away from the
-# point where both players would rest, and the motion goes on for ever. Spectral normalisation and weight clipping likewise bound the speed of the turning but
-# do not damp it.
+# point where both players would rest, and the motion goes on for ever. Weight clipping likewise bounds the speed of the turning and does not damp it.
 
 # %%
 VARIANTS = {
@@ -397,6 +396,11 @@ for name, (loss, options) in VARIANTS.items():
     end[name] = path[-100:].norm(dim=1)
 assert end["minimax + R1, γ = 0.3"].max() < 1e-4 and end["minimax + R1, γ = 1"].max() < 1e-12
 assert end["Wasserstein + GP"].min() > 0.5  # still on its way after 400 steps
+clipped = torch.tensor([START])
+for step in range(500):
+    clipped = clipped + 0.2 * velocity(clipped, "wasserstein")
+    clipped[:, 1].clamp_(-1, 1)
+    assert step < 400 or clipped.norm() > 0.5  # nor does clipping end it
 assert end["minimax"].min() > math.sqrt(2) and end["minimax + noise 1"].max() < 0.01
 print("R1: the formula's eigenvalues for all losses, and convergence; noise is R1 of that γ; WGAN-GP never rests: yes")
 
@@ -554,7 +558,7 @@ print("TTUR: straight from τ = 4ab/γ² on, slow rate ab/γ; without a penalty 
 # ````{prf:theorem} No momentum saves simultaneous steps
 # :label: thm-dyn-momentum
 #
-# (Cf. {cite:t}`gidel2019negative`, section 4.) For a purely imaginary $\mu=\mathrm i\omega\ne0$ and every $\beta\in(-1,1)$, $h>0$, simultaneous steps with momentum have a multiplier of
+# (Cf. {cite:t}`gidel2019negative`.) For a purely imaginary $\mu=\mathrm i\omega\ne0$ and every $\beta\in(-1,1)$, $h>0$, simultaneous steps with momentum have a multiplier of
 # modulus greater than one.
 # ````
 #
@@ -612,7 +616,7 @@ for (scheme, h), values in largest.items():
 axis.axhline(1, color="0.3", linewidth=0.8)
 axis.set(xlabel="momentum β", ylabel="largest |λ|", ylim=(0.93, 1.3))
 axis.grid(alpha=0.3)
-axis.legend(frameon=False, loc="upper left", fontsize=9)
+axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
 plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -636,7 +640,7 @@ assert state.norm() < 1e-3
 print("simultaneous steps diverge for every β; alternating ones converge for β between -0.7 and 0 and diverge for positive: yes")
 
 # %% [markdown]
-# Move the slider to follow five ways of training, step by step, through the same field. (It works in the book and in a trusted notebook.)
+# Move the slider to uncover the paths of five ways of training the minimax game. (It works in the book and in a trusted notebook.)
 
 # %% tags=["hide-input"]
 def slider(paths, size=360, reach=2.2):
@@ -651,12 +655,12 @@ def slider(paths, size=360, reach=2.2):
         for path, color in paths.values()
     )
     names = "".join(
-        f'<text x="10" y="{20 + 17 * i}" font-size="13" fill="{color}">{name}</text>' for i, (name, (_, color)) in enumerate(paths.items())
+        f'<text x="{size + 12}" y="{40 + 20 * i}" font-size="14" fill="{color}">{name}</text>' for i, (name, (_, color)) in enumerate(paths.items())
     )
     half = size / 2
     return (
-        f'<div style="max-width:{size}px"><svg viewBox="0 0 {size} {size}" role="img" aria-label="Paths of five training methods in the plane of theta and psi">'
-        f'<rect width="{size}" height="{size}" fill="white"/>'
+        f'<div style="max-width:{size + 150}px"><svg viewBox="0 0 {size + 150} {size}" role="img" aria-label="Paths of five training methods in the plane of theta and psi">'
+        f'<rect width="{size + 150}" height="{size}" fill="white"/>'
         f'<path d="M0 {half}H{size}M{half} 0V{size}" stroke="#999"/>{lines}{names}'
         f'<text x="{size - 16}" y="{half - 6}" font-size="13" fill="#333">θ</text><text x="{half + 6}" y="14" font-size="13" fill="#333">ψ</text></svg>'
         '<label>share of the path <input type="range" min="0" max="1" step="0.005" value="0.3" style="width:100%" '
