@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 DATA_SUFFIXES = (".csv", ".gz", ".json", ".npz", ".png", ".safetensors", ".zip")
+MEASUREMENT = re.compile(r"book/measurements/[\w.-]+")  # a record that a notebook reads, by its path from the root
 EMBEDDED = "data"  # the embedded sets and judges, beside the package; read by ganbook/data and what builds on it
 
 
@@ -17,7 +19,8 @@ def sources(notebook: Path, package: Path = PACKAGE) -> list[Path]:
     """The notebook and everything of ``ganbook`` that it imports, directly or through another module.
 
     A run depends on these files and on no other code of ours, so that mending the command line or a network that
-    the notebook does not use runs nothing again. The embedded data counts where `ganbook.data` is imported.
+    the notebook does not use runs nothing again. The embedded data counts where `ganbook.data` is imported, and so does
+    a committed measurement that the code names.
     """
     found: set[Path] = set()
     waiting = list(_imports(_code(notebook), package))
@@ -30,6 +33,7 @@ def sources(notebook: Path, package: Path = PACKAGE) -> list[Path]:
         folder = package.parent / EMBEDDED
         downloads = folder / "cache"
         found |= {f for f in folder.rglob("*") if f.suffix in DATA_SUFFIXES and not f.is_relative_to(downloads)}
+    found |= {package.parent / name for name in MEASUREMENT.findall(_code(notebook))}
     return [notebook, *sorted(found)]
 
 

@@ -55,3 +55,12 @@ def test_the_command_line_and_the_pages_touch_no_run():
     for notebook in (root / "notebooks").rglob("*.py"):
         stems = {file.stem for file in sources(notebook) if file.suffix == ".py"}
         assert not stems & {"cli", "batch", "batch_cli", "results", "notebooks"}
+
+
+def test_a_measurement_that_a_notebook_reads_counts(tmp_path):
+    package = tmp_path / "ganbook"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    notebook = tmp_path / "n.py"
+    notebook.write_text('record = open(ROOT / "book/measurements/faces-64.json")\n')
+    assert sources(notebook, package) == [notebook, tmp_path / "book/measurements/faces-64.json"]

@@ -24,7 +24,7 @@ from ganbook.results import METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
 COMMITTED = BOOK / "results"  # records that are kept in git
-NOT_STAGED = {"_build", "tools", "results", "decisions", "__pycache__"}
+NOT_STAGED = {"_build", "tools", "results", "measurements", "decisions", "__pycache__"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def inputs(scale: str) -> list[str]:
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
-    code = [Path("ganbook/results.py"), EXPERIMENTS, *tools]
+    code = [Path("ganbook/results.py"), Path("ganbook/data/catalog.py"), EXPERIMENTS, *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
 
@@ -76,7 +76,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import chapters, pages
+    from book.tools import cards, chapters, pages
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -86,6 +86,7 @@ def stage(scale: str) -> None:
         if run.chapter:
             staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
     staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
+    staged |= cards.cards()
     check_contents(staged)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:

@@ -35,6 +35,7 @@ class Entry:
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
     crop: str = "center"  # default, for sets that are cropped
     variants: tuple[str, ...] = ()  # what may follow the name after a colon
+    shown: bool = True  # whether pictures of it may stand in a published book
 
     @property
     def count(self) -> int:
@@ -87,7 +88,7 @@ ENTRIES = (
         "Twemoji CC BY 4.0; Noto Emoji SIL OFL 1.1",
         "https://www.unicode.org/Public/emoji/",
         "twemoji",
-        "People are drawn in six skin tones and several genders, but not evenly; the split keeps all variants of one "
+        "People are drawn in five skin tones besides yellow and in several genders, not evenly; the split keeps all variants of one "
         "base emoji on one side. Colours were reduced to 256-colour palettes.",
         variants=("twemoji", "noto"),
     ),
@@ -199,6 +200,7 @@ ENTRIES = (
             ),
         ),
         crop="178",
+        shown=False,
     ),
     Entry(
         "lsun_church_outdoor",
@@ -260,6 +262,7 @@ ENTRIES = (
         "Taken from ImageNet, that is, from the web without consent. Some horses carry riders; the counts are "
         "1,067 + 120 horses and 1,334 + 140 zebras.",
         _cyclegan("horse2zebra", "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1", 116867962),
+        shown=False,
     ),
 )
 CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in ENTRIES}
