@@ -180,32 +180,23 @@ def test_coverage_of_a_frechet_distance():
 
 @pytest.mark.parametrize("debias", [False, True])
 def test_blocks_of_moments_give_the_same_interval(debias):
-    """Against the formula over left-out blocks of features, for 95 %: t₃ = 3.182."""
-    blocks = {"real": normal(4, 30, 3).unbind(), "fake": (0.5 + normal(4, 25, 3, seed=1)).unbind()}
+    """Against the formula over left-out blocks of features; Student's t for 95 % is 3.182 with 3 degrees of freedom."""
+    blocks = {"x": normal(4, 30, 3).unbind(), "y": (0.5 + normal(5, 20, 3, seed=1)).unbind()}
     moments = {side: [Moments(3).update(block) for block in parts] for side, parts in blocks.items()}
     whole = {side: torch.cat(parts) for side, parts in blocks.items()}
-    estimate = frechet(whole["real"], whole["fake"])
+    estimate = frechet(**whole)
     variance, bias = {}, {}
     for side, parts in blocks.items():
-        left = [frechet(**(_named(whole) | {_xy(side): torch.cat(parts[:b] + parts[b + 1 :])})) for b in range(4)]
+        n = len(parts)
+        left = [frechet(**(whole | {side: torch.cat(parts[:b] + parts[b + 1 :])})) for b in range(n)]
         values = torch.tensor(left, dtype=torch.float64)
-        variance[side] = 0.75 * (values - values.mean()).square().sum().item()
-        bias[side] = 3 * (values.mean().item() - estimate)
-    for sides in (["real", "fake"], ["fake"]):
-        half = 3.18244630528 * sum(variance[s] for s in sides) ** 0.5
-        centre = estimate - debias * sum(bias[s] for s in sides)
-        real = moments["real"] if "real" in sides else [Moments(3).update(whole["real"])]
-        got = frechet_interval(real, moments["fake"], debias=debias)
-        assert got == pytest.approx((centre - half, centre + half), rel=1e-9)
-    assert all(part.n == 30 for part in moments["real"])
-
-
-def _xy(side):
-    return {"real": "x", "fake": "y"}[side]
-
-
-def _named(whole):
-    return {_xy(side): features for side, features in whole.items()}
+        variance[side] = (n - 1) / n * (values - values.mean()).square().sum().item()
+        bias[side] = (n - 1) * (values.mean().item() - estimate)
+    for sides, real, freedom in ((["x", "y"], moments["x"], 3), (["y"], [Moments(3).update(whole["x"])], 4)):
+        half = scipy.stats.t.ppf(0.975, freedom) * sum(variance[side] for side in sides) ** 0.5
+        centre = estimate - debias * sum(bias[side] for side in sides)
+        assert frechet_interval(real, moments["y"], debias=debias) == pytest.approx((centre - half, centre + half))
+    assert all(part.n == 30 for part in moments["x"])
 
 
 def test_every_interval_is_the_generators_choice():
