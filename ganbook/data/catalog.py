@@ -88,8 +88,8 @@ ENTRIES = (
         "Twemoji CC BY 4.0; Noto Emoji SIL OFL 1.1",
         "https://www.unicode.org/Public/emoji/",
         "twemoji",
-        "People are drawn in five skin tones besides yellow and in several genders, not evenly; the split keeps all variants of one "
-        "base emoji on one side. Colours were reduced to 256-colour palettes.",
+        "People are drawn in five skin tones besides yellow and in several genders, not evenly; the split "
+        "keeps all variants of one base emoji on one side. Colours were reduced to 256-colour palettes.",
         variants=("twemoji", "noto"),
     ),
     Entry(
