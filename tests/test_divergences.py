@@ -138,10 +138,10 @@ def test_total_variation_of_shifted_gaussians(shift):
 
 @pytest.mark.parametrize("name", ["js", "total_variation", "hellinger"])
 def test_underflow_in_one_tail_does_not_spoil_a_bounded_divergence(name):
-    narrow, wide = gaussian(GRID, 0, 0.8), gaussian(GRID, 0, 1.5)
-    near = GRID.abs() < 10
+    narrow, wide = gaussian(GRID, 0, 0.16), gaussian(GRID)  # at 6.13 their ratio is beyond the largest float
+    near = GRID.abs() < 5
     expected = f_divergence(wide[near], narrow[near], name, trapezoid_weights(GRID[near])).item()
-    assert f_divergence(wide, narrow, name, WEIGHTS).item() == pytest.approx(expected, abs=1e-9)
+    assert f_divergence(wide, narrow, name, WEIGHTS).item() == pytest.approx(expected, abs=1e-6)
 
 
 samples = st.lists(st.floats(-100, 100), min_size=1, max_size=8)
