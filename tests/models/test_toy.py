@@ -247,6 +247,8 @@ def test_refusals():
     for h in (0.0, -0.1, float("nan")):
         with pytest.raises(InputError, match="step size h above 0"):
             trajectory(dirac_gan(), START, h, 3)
+    with pytest.raises(InputError, match="penalty='r1' and penalty_weight=0.0 do not go together"):
+        dirac_gan(penalty="r1")
     with pytest.raises(InputError, match="Did you mean 'r1'"):
         dirac_gan(penalty="r11", penalty_weight=1.0)
     assert simultaneous(dirac_gan(), START, 0.1).shape == (2,)
