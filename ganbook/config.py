@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from ganbook.errors import InputError, unknown_name
-from ganbook.losses import get_loss, no_targets
+from ganbook.losses import check_adaptive, get_loss, no_targets
 from ganbook.nn.augment import policy
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
@@ -32,6 +32,7 @@ class Config:
     real_target: float = 1.0  # a: D's target for a real sample is drawn from [a, 1] (one-sided label smoothing)
     instance_noise: float = 0.0  # standard deviation of the noise on everything that D sees
     augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
+    ada_target: float = 0.0  # ADA: mean sign of the reals' logits that `augment` is adapted to; 0 augments always
     joint_batch: bool = False  # show D real and fake in one batch instead of two
     unroll: int = 0  # steps of D that G foresees
     latent_dim: int = 64  # length of z
@@ -66,6 +67,9 @@ class Config:
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
         require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
         policy(self.augment)
+        require("ada_target", self.ada_target, 0 <= self.ada_target < 1, "in [0, 1), 0 being off")
+        if self.ada_target:
+            check_adaptive(self.loss, self.augment)
         check_weight(self.penalty, self.penalty_weight)
         if self.penalty != "none" and self.norm == "batch":
             raise InputError(

@@ -239,6 +239,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         real_target=config.real_target,
         instance_noise=config.instance_noise,
         augment=config.augment,
+        ada_target=config.ada_target,
         joint_batch=config.joint_batch,
         unroll=config.unroll,
         lr_g=config.lr_g,

@@ -34,6 +34,7 @@ class Loss(NamedTuple):
     g: LossFunction  # what the generator minimises
     relativistic: bool = False  # whether g reads the real logits at all
     smooth_d: SmoothedFunction | None = None  # d with a target for each real sample, where the loss has targets
+    zero_undecided: bool = True  # whether D at its best answers 0 where real and fake are equally likely
 
 
 def minimax_d(real_logits: Logits, fake_logits: Logits) -> Logits:
@@ -123,10 +124,10 @@ def instance_noise(x: Float[Tensor, "n ..."], std: float, rng: torch.Generator) 
 LOSSES: dict[str, Loss] = {
     "minimax": Loss(minimax_d, minimax_g, smooth_d=smooth_minimax_d),
     "nonsaturating": Loss(minimax_d, nonsaturating_g, smooth_d=smooth_minimax_d),
-    "lsgan": Loss(lsgan_d, lsgan_g, smooth_d=smooth_lsgan_d),
+    "lsgan": Loss(lsgan_d, lsgan_g, smooth_d=smooth_lsgan_d, zero_undecided=False),
     "hinge": Loss(hinge_d, wasserstein_g),
-    "wasserstein": Loss(wasserstein_d, wasserstein_g),
-    "rpgan": Loss(rpgan_d, rpgan_g, relativistic=True),
+    "wasserstein": Loss(wasserstein_d, wasserstein_g, zero_undecided=False),
+    "rpgan": Loss(rpgan_d, rpgan_g, relativistic=True, zero_undecided=False),
 }
 
 
@@ -191,7 +192,7 @@ def f_gan(name: str) -> Loss:
     def g(real_logits: Logits, fake_logits: Logits) -> Logits:
         return -row.fake_term(fake_logits)
 
-    return Loss(d, g)
+    return Loss(d, g, zero_undecided=name != "kl")  # of KL the best logit is 1 + log p/q
 
 
 F_GAN_LOSSES: dict[str, Loss] = {f"fgan_{name}": f_gan(name) for name in F_DIVERGENCES}
@@ -215,6 +216,25 @@ def no_targets(name: str) -> InputError:
     return InputError(
         f"Loss {name!r} has no targets that could be smoothed. Set real_target=1, or choose {', '.join(smooth)}."
     )
+
+
+def check_adaptive(name: str, augment: str) -> None:
+    """Refuse adaptive augmentation that has nothing to adapt, or a loss whose logits have no meaningful sign.
+
+    Raises:
+        InputError: ``augment`` is `"none"`, or the loss called ``name`` has no undecided logit at 0.
+    """
+    if augment == "none":
+        raise InputError(
+            "ada_target adapts how often images are augmented, got augment='none'. Choose augmentations, "
+            "augment='color,translation,cutout' for one, or set ada_target=0."
+        )
+    if not get_loss(name).zero_undecided:
+        signed = [key for key, loss in (LOSSES | F_GAN_LOSSES).items() if loss.zero_undecided]
+        raise InputError(
+            f"ada_target reads the sign of the logits, which says nothing under loss={name!r}: 0 is not where that "
+            f"discriminator is undecided. Set ada_target=0, or choose {', '.join(signed)}."
+        )
 
 
 def check_logits(real_logits: Tensor, fake_logits: Tensor) -> None:

@@ -41,6 +41,12 @@ from ganbook.errors import InputError
         ({"real_target": 0.5}, "real_target must be above 0.5"),
         ({"real_target": 1.1}, "real_target must be above 0.5 and at most 1"),
         ({"real_target": 0.8, "loss": "hinge"}, "Loss 'hinge' has no targets .* minimax, nonsaturating, lsgan"),
+        ({"ada_target": 0.6}, "got augment='none'"),
+        (
+            {"ada_target": 0.6, "augment": "color", "loss": "wasserstein"},
+            "nothing under loss='wasserstein'.* choose minimax",
+        ),
+        ({"ada_target": 1.0, "augment": "color"}, r"ada_target must be in \[0, 1\)"),
         ({"instance_noise": -1.0}, "instance_noise must be 0"),
     ],
 )

@@ -47,7 +47,7 @@ def test_enough_samples_give_a_distance_in_the_judges_features(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"norm": "batch", "real_target": 0.8, "instance_noise": 0.1},
+        {"norm": "batch", "real_target": 0.8, "instance_noise": 0.1, "augment": "translation", "ada_target": 0.1},
         {"norm": "spectral"},
         {"norm": "none", "loss": "wasserstein", "penalty": "wgan_gp", "penalty_weight": 10.0},
         {"network": "sagan", "norm": "spectral", "resolution": 32, "attention": "8"},

@@ -252,6 +252,18 @@ def test_smoothing_moves_the_real_target_and_nothing_else(name):
     assert best == pytest.approx(0.8 if name == "lsgan" else math.log(4), abs=1e-3)  # σ(log 4) = 0.8
 
 
+@pytest.mark.parametrize("name", [*LOSSES, *F_GAN_LOSSES])
+def test_the_sign_of_a_logit_means_something_where_the_loss_says_so(name):
+    """Where real and fake are equally likely, is 0 the one best logit?"""
+    loss, v = get_loss(name), torch.linspace(-2, 2, 401, dtype=torch.float64)
+    zero = torch.zeros_like(v)
+    same = loss.d(v, v) if loss.relativistic else loss.d(v, zero) + loss.d(zero, v)
+    best = v[same <= same.min() + 1e-12]
+    assert (len(best) == 1 and best.abs().item() < 1e-9) == (loss.zero_undecided and name != "hinge")
+    if name == "hinge":  # every logit in [-1, 1] is best there; the sign of D still is that of p - q
+        assert loss.zero_undecided and (best.min(), best.max()) == (-1, 1)
+
+
 def test_targets_fill_the_interval_and_follow_the_callers_generator():
     targets = real_targets(20_000, 0.8, torch.Generator().manual_seed(0))
     assert targets.min() >= 0.8 and targets.max() <= 1

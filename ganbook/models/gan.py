@@ -17,9 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
-from ganbook.losses import check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.losses import check_adaptive, check_logits, get_loss, instance_noise, no_targets, real_targets
 from ganbook.models.unrolled import Judge, foreseen
-from ganbook.nn.augment import augment, policy
+from ganbook.nn.augment import adapted, augment, policy
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -62,6 +62,8 @@ class GAN:
         real_target: the discriminator's target for each real sample is drawn from `[real_target, 1]`.
         instance_noise: standard deviation of the noise on all samples that the discriminator sees.
         augment: changes of all images that the discriminator sees, as `ganbook.nn.augment.policy` reads them.
+        ada_target: the mean sign of the reals' logits that ADA aims at by augmenting more or less often, 0.6 in the
+            paper; 0 for augmenting always.
         unroll: how many steps of the discriminator the generator foresees (Metz et al. 2017); 0 for none.
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
@@ -85,6 +87,7 @@ class GAN:
         real_target: float = 1.0,
         instance_noise: float = 0.0,
         augment: str = "none",
+        ada_target: float = 0.0,
         joint_batch: bool = False,
         unroll: int = 0,
         lr_g: float = 2e-4,
@@ -106,11 +109,14 @@ class GAN:
         self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
+        self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
         self.unroll, self.lr_d = unroll, lr_d
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
             raise no_targets(loss)
+        if ada_target:
+            check_adaptive(loss, augment)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
@@ -123,7 +129,9 @@ class GAN:
 
     def view(self, x: Tensor) -> Tensor:
         """What the discriminator sees of `x`: augmented, with instance noise, or `x` itself."""
-        return instance_noise(augment(x, self.changes, self.rng) if self.changes else x, self.instance_noise, self.rng)
+        if self.changes:
+            x = augment(x, self.changes, self.rng, self.augment_p)
+        return instance_noise(x, self.instance_noise, self.rng)
 
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
@@ -149,6 +157,8 @@ class GAN:
         self.optimizer_d.step()
         if self.clip:
             clip_weights(self.discriminator, self.clip)
+        if self.augment_p is not None:
+            self.augment_p = adapted(self.augment_p, real_logits, target=self.ada_target)
         return loss.detach()
 
     def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -244,6 +254,7 @@ class GAN:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "rng": self.rng.get_state(),
+            **({} if self.augment_p is None else {"augment_p": self.augment_p}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -258,6 +269,8 @@ class GAN:
                     if value.shape == parameter.shape:
                         moments[key] = torch.empty_like(parameter).copy_(value)
         self.rng.set_state(state["rng"])
+        if self.augment_p is not None:
+            self.augment_p = state["augment_p"].to(self.device)
 
 
 def check_latents(z: Tensor, latent_dim: int) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ganbook.errors import InputError
 from ganbook.losses import get_loss
-from ganbook.penalties import get_penalty
+from ganbook.penalties import check_weight, get_penalty
 
 State = Float[Tensor, " n"]
 ScalarLoss = Callable[[Tensor, Tensor], Tensor]
@@ -62,6 +62,7 @@ def adversarial_game(
         weights: of the samples, summing to 1, for expectations by quadrature; default equal.
         seed: of a penalty's interpolation, the same at every evaluation, so that the field is a function.
     """
+    check_weight(penalty, penalty_weight)
     pair, penalise = get_loss(loss), get_penalty(penalty)
     mass = torch.full((len(real),), 1 / len(real), dtype=real.dtype) if weights is None else weights
 
@@ -105,8 +106,8 @@ def dirac_gan(
     The paper's discriminator is large on fake data: its ψ is minus ours, and its f(t) is ``-softplus(-t)``.
 
     Args:
-        noise_std: σ of instance noise on real and fake data, integrated exactly (by quadrature with `points` nodes a
-            side); in one dimension only.
+        noise_std: σ of instance noise on real and fake data, integrated by quadrature with `points` nodes a side; in
+            one dimension only.
 
     Raises:
         InputError: instance noise in more than one dimension.

@@ -1,4 +1,4 @@
-"""DiffAugment (Zhao, Liu, Lin, Zhu & Han 2020): the same random, differentiable changes for real and fake images.
+"""DiffAugment (Zhao, Liu, Lin, Zhu & Han 2020) and ADA: the same random, differentiable changes for real and fake.
 
 Augmenting only the real images teaches the generator the augmentation. Here everything the discriminator sees is
 changed, in both players' steps, and gradients pass through to the generator. What a small set needs most is that the
@@ -78,14 +78,36 @@ def policy(names: str) -> list[Augmentation]:
     return [AUGMENTATIONS[name] for name in wanted]
 
 
-def augment(x: Images, changes: Sequence[Augmentation], rng: torch.Generator) -> Images:
+def augment(
+    x: Images, changes: Sequence[Augmentation], rng: torch.Generator, p: Float[Tensor, ""] | None = None
+) -> Images:
     """The images after all changes, in order.
 
     Args:
         x: images, real or generated.
         changes: from `policy`.
         rng: on the device of `x`.
+        p: each sample undergoes each change with this probability; None is always.
     """
     for change in changes:
-        x = change(x, rng)
+        changed = change(x, rng)
+        x = changed if p is None else torch.where(_uniform(x, 0.0, 1.0, rng) < p, changed, x)
     return x
+
+
+@torch.no_grad()
+def adapted(
+    p: Float[Tensor, ""], real_logits: Float[Tensor, " n"], *, target: float, images: int = 500_000
+) -> Float[Tensor, ""]:
+    """The probability for the next step: adaptive discriminator augmentation, ADA (Karras et al. 2020, section 3).
+
+    ``r = E sign D(x)`` over the training images nears 1 as the discriminator learns them by heart. p rises while r is
+    above the target, else it falls, by such steps that it could go from 0 to 1 over ``images`` real images.
+
+    Args:
+        p: now, in [0, 1].
+        real_logits: of this step, of a loss for which 0 is undecided.
+        target: for r; the paper's is 0.6.
+    """
+    r = real_logits.sign().mean()
+    return (p + (r - target).sign() * len(real_logits) / images).clamp(0, 1)

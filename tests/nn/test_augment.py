@@ -7,7 +7,7 @@ from ganbook.config import Config
 from ganbook.errors import InputError
 from ganbook.models.gan import GAN
 from ganbook.nn import dcgan
-from ganbook.nn.augment import AUGMENTATIONS, augment, color, cutout, policy, translation
+from ganbook.nn.augment import AUGMENTATIONS, adapted, augment, color, cutout, policy, translation
 
 
 def rng(seed=0):
@@ -83,6 +83,46 @@ def test_the_policy_is_a_list_of_names():
         policy("colour")
     with pytest.raises(InputError, match="Did you mean 'cutout'"):
         Config(augment="cutut")
+
+
+def test_each_change_happens_with_its_probability_for_each_sample():
+    x = torch.ones(4000, 1, 8, 8)
+    changed = (augment(x, [cutout], rng(), torch.tensor(0.3)) != x).flatten(1).any(1).float()
+    assert changed.mean().item() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(augment(x, [cutout], rng(), torch.tensor(0.0)), x)
+    assert (augment(x, [cutout], rng(), torch.tensor(1.0)) != x).flatten(1).any(1).all()
+
+
+def test_the_probability_follows_the_sign_of_the_reals_logits():
+    """Overfitting: +batch/images a step; underfitting: the same down; never out of [0, 1]."""
+    p, sure, unsure = torch.tensor(0.5), torch.ones(50), torch.tensor([1.0] * 35 + [-1.0] * 15)  # r = 1 and 0.4
+    assert adapted(p, sure, target=0.6, images=1000).item() == pytest.approx(0.55)
+    assert adapted(p, unsure, target=0.6, images=1000).item() == pytest.approx(0.45)
+    assert adapted(torch.tensor(0.0), unsure, target=0.6).item() == 0.0
+    assert adapted(torch.tensor(1.0), sure, target=0.6).item() == 1.0
+    assert adapted(torch.tensor(0.0), sure, target=0.6).item() == pytest.approx(50 / 500_000)
+
+
+def test_a_discriminator_that_learns_by_heart_is_given_more_and_the_state_is_kept():
+    def small():
+        torch.manual_seed(0)
+        return GAN(
+            dcgan.Generator(resolution=28, channels=1, latent_dim=4, width=2),
+            dcgan.Discriminator(resolution=28, channels=1, width=4, norm="none"),
+            augment="translation",
+            ada_target=0.6,
+            lr_d=1e-2,
+        )
+
+    gan, real = small(), images(8, 1, 28)
+    for _ in range(30):
+        gan.discriminator_step(real)
+    assert 0 < gan.augment_p.item() <= 30 * 8 / 500_000
+    other = small()
+    other.load_state_dict(gan.state_dict())
+    assert torch.equal(other.augment_p, gan.augment_p)
+    values = [g.discriminator_step(real) for g in (gan, other)]
+    assert torch.equal(*values)
 
 
 def test_both_players_see_augmented_images_and_the_generator_still_learns():
