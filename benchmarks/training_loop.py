@@ -60,11 +60,12 @@ def minimal_loop(images: data.ImageSet) -> Callable[[int], None]:
     generator, discriminator = (n.to(memory_format=torch.channels_last) for n in networks())
     opt_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999), fused=True)
     opt_d = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999), fused=True)
-    pixels = torch.from_numpy(images.images.copy()).to(memory_format=torch.channels_last)
+    pixels = torch.from_numpy(images.images.transpose(0, 2, 3, 1).copy())
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            real = pixels[torch.randint(len(pixels), (BATCH,))].float().div_(127.5).sub_(1)
+            rows = pixels.index_select(0, torch.randint(len(pixels), (BATCH,)))
+            real = rows.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
             with torch.no_grad():
                 fake = generator(torch.randn(BATCH, LATENT))
             d_loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()

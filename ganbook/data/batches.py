@@ -58,7 +58,10 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         self.source = images
         self.size = len(images)
         if self.resident:
-            self.images = torch.from_numpy(np.array(images)).to(device, memory_format=torch.channels_last)
+            rows = np.ascontiguousarray(
+                images.transpose(0, 2, 3, 1)
+            )  # one picture, one piece of memory: fast to gather
+            self.pixels = torch.from_numpy(rows).to(device)
         else:
             self._pool = ThreadPoolExecutor(1)
         self._ahead: tuple[int, Future[Tensor]] | None = None  # a position and its batch, being gathered
@@ -70,7 +73,7 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         if self.position + self.batch_size > self.size:
             self._new_epoch()
         index = self.order[self.position : self.position + self.batch_size]
-        pixels = self.images[index] if self.resident else self._from_disk()
+        pixels = self.pixels.index_select(0, index).permute(0, 3, 1, 2) if self.resident else self._from_disk()
         self.position += self.batch_size
         images = pixels.to(torch.float32).div_(127.5).sub_(1)
         if self.flip:
