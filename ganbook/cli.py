@@ -95,7 +95,7 @@ def sample(
 
 
 @app.command()
-def judge(name: Annotated[str, typer.Argument(help="mnist or emoji")]) -> None:
+def judge(name: Annotated[str, typer.Argument(help="mnist, emoji, fashion_mnist or emnist")]) -> None:
     """Train the classifier that reads generated pictures, and write its weights."""
     from ganbook.judge import train_judge
 

@@ -1,7 +1,8 @@
 """Training, keeping and asking the judges: one small classifier per labelled set, made by code in this repository.
 
-The committed weights under ``data/judges/`` are what ``ganbook judge NAME`` writes; the tests check their accuracy on
-the held-out pictures.
+Weights lie under ``data/judges/``, where ``ganbook judge NAME`` writes them. MNIST's and emoji's are committed, and
+the tests check their accuracy on the held-out pictures; those of sets that have to be downloaded are trained by whoever
+has the set.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Recipe:
 RECIPES = {
     "mnist": Recipe("mnist", resolution=28, epochs=4),
     "emoji": Recipe("emoji", resolution=32, epochs=20, flip=True),
+    "fashion_mnist": Recipe("fashion_mnist", resolution=28, epochs=12),
+    "emnist": Recipe("emnist", resolution=28, epochs=6),
 }
+COMMITTED = ("mnist", "emoji")  # the others are trained where their sets are: `ganbook judge emnist`
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,11 @@ class TrainedJudge:
         return images.to(weight.device, memory_format=torch.channels_last).split(batch_size)
 
 
+def reads(name: str, resolution: int, *, folder: Path = FOLDER) -> bool:
+    """Whether there is a trained judge of a set at a resolution."""
+    return name in RECIPES and RECIPES[name].resolution == resolution and (folder / f"{name}.safetensors").is_file()
+
+
 def load_judge(name: str, *, folder: Path = FOLDER) -> TrainedJudge:
     """The committed judge of a data set.
 
@@ -97,9 +106,10 @@ def load_judge(name: str, *, folder: Path = FOLDER) -> TrainedJudge:
             card = json.loads(file.metadata()["card"])
             weights = {key: file.get_tensor(key) for key in file.keys()}
     except (OSError, SafetensorError, KeyError, TypeError) as error:
+        restore = f"restore them with `git checkout {path.name}` or " if name in COMMITTED else ""
         raise DataError(
-            f"The weights of the {name} judge at {path} cannot be read ({error}). "
-            f"Restore them with `git checkout {path.name}` or train them again with `ganbook judge {name}`."
+            f"The weights of the {name} judge at {path} cannot be read ({error}). To mend it, {restore}train the judge "
+            f"with `ganbook judge {name}`."
         ) from None
     network = Judge(channels=card["channels"], n_classes=len(card["classes"]))
     network.load_state_dict({key: value.float() for key, value in weights.items()})

@@ -99,7 +99,7 @@ def get_extractor(
     """A feature network by name.
 
     Args:
-        name: ``inception``, or ``mnist-judge`` and ``emoji-judge``.
+        name: ``inception``, or a set's judge: ``mnist-judge``, ``emoji-judge`` …
         weights: a file for ``inception``; None looks in the usual places and downloads it once.
         device: where features are computed.
         progress: show the download.

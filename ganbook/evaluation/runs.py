@@ -9,7 +9,7 @@ import torch
 from ganbook import data
 from ganbook.evaluation.protocol import metric_name
 from ganbook.experiment import Run
-from ganbook.judge import RECIPES, load_judge
+from ganbook.judge import load_judge, reads
 from ganbook.metrics import Moments, frechet_from_moments
 
 
@@ -41,7 +41,7 @@ def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
     }
     metrics: dict[str, Any] = {}
     name = config.dataset.partition(":")[0]
-    if name in RECIPES and RECIPES[name].resolution == config.resolution:
+    if reads(name, config.resolution):
         judge = load_judge(name)
         protocol |= {"extractor": f"{name}-judge", "extractor_sha256": judge.sha256}
         if labels is not None and real_labels is not None:

@@ -12,7 +12,7 @@ from ganbook.data.pictures import Folder, Zip
 from ganbook.errors import DataError, InputError
 from ganbook.evaluation.features import FilePictures, SampledPictures
 from ganbook.experiment import PARAMS
-from ganbook.judge import RECIPES
+from ganbook.judge import reads
 
 N_DRAWN = 10_000  # samples drawn from a run if no number is given
 
@@ -61,7 +61,7 @@ def choose_extractor(name: str, dataset: str, resolution: int) -> str:
     family = dataset.partition(":")[0]
     if name != "auto":
         return name
-    return f"{family}-judge" if family in RECIPES and RECIPES[family].resolution == resolution else "inception"
+    return f"{family}-judge" if reads(family, resolution) else "inception"
 
 
 def held_out_set(spec: Spec, root: Path | None = None) -> ImageSet | None:

@@ -1,5 +1,8 @@
 """Streaming, choosing, caching: statistics do not depend on batches, and nothing grows with the number of pictures."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -61,17 +64,33 @@ def test_kept_rows_are_a_seeded_choice_without_repetition(monkeypatch):
     assert torch.equal(kept.rows, whole.rows[:20]) and kept.n == 57
 
 
-def test_memory_does_not_grow_with_the_number_of_pictures():
-    class Counted:
-        name, n = "endless", 4000
-        alive = 0
+MEMORY = """
+import resource, sys, torch
+from ganbook.evaluation.features import statistics
 
-        def batches(self, size):
-            for start in range(0, self.n, size):
-                yield torch.full((min(size, self.n - start), 3, 4, 4), start % 251, dtype=torch.uint8)
+class Corners:
+    name, sha256, dim = "corners", "", 4
+    def features(self, images):
+        return images[:, 0, ::63, ::63].flatten(1).float()
 
-    small = statistics(Counted(), Corners(), keep=10, progress=False)
-    assert small.n == 4000 and small.rows.shape == (10, 4)
+class Drawn:
+    name, n = "drawn", int(sys.argv[1])
+    def batches(self, size):
+        for start in range(0, self.n, size):
+            yield torch.full((min(size, self.n - start), 3, 64, 64), start % 251, dtype=torch.uint8)
+
+assert statistics(Drawn(), Corners(), keep=100, blocks=10, progress=False).n == Drawn.n
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.long
+def test_peak_memory_does_not_grow_with_the_number_of_pictures():
+    peaks = []
+    for n in (1000, 41000):  # the second set is 490 MB larger
+        done = subprocess.run([sys.executable, "-c", MEMORY, str(n)], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout) / 1024)
+    assert peaks[1] - peaks[0] < 60  # MB
 
 
 def test_a_limit_chooses_by_seed():
