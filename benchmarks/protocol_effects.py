@@ -46,6 +46,9 @@ def main() -> None:
     extractor = get_extractor("inception")
     record = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {"variants": {}, "sizes": {}}
     reference = prepared(arguments, {})
+    settings = [reference.sha256, arguments.n, extractor.sha256]
+    if [record.get(key) for key in ("data_sha256", "n", "extractor_sha256")] != settings:
+        record = {"variants": {}, "sizes": {}}
     record |= {
         "dataset": reference.name,
         "preprocessing": reference.preprocessing,

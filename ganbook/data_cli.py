@@ -127,8 +127,11 @@ def prepare(
     seconds = time.perf_counter() - started
     typer.echo(f"{found.name}: {len(found.images):,} pictures {found.images.shape[1:]}, {found.preprocessing}.")
     for card_path in (cache_folder() / "prepared").glob("*/card.json"):
-        card = json.loads(card_path.read_text())
-        if card["sha256"] == found.sha256:
+        try:
+            card = json.loads(card_path.read_text())
+        except (OSError, ValueError):
+            continue  # of another set, and damaged
+        if isinstance(card, dict) and card.get("sha256") == found.sha256:
             typer.echo(
                 f"{len(card['skipped'])} unreadable left out, {card['ignored']} other files, {card['duplicates']} "
                 f"duplicates; {len(found.images) / seconds:,.0f} pictures/s; {card_path.parent}"

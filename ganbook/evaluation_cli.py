@@ -8,6 +8,18 @@ from typing import Annotated
 
 import typer
 
+from ganbook.errors import InputError
+
+
+def list_metrics(wanted: bool) -> bool:
+    """Print the metrics' names and leave."""
+    if wanted:
+        from ganbook.evaluation.compare import METRICS
+
+        typer.echo("\n".join(METRICS))
+        raise typer.Exit
+    return wanted
+
 
 def evaluate(
     samples: Annotated[list[Path], typer.Argument(help="Run folders, or folders or zips of pictures.")],
@@ -34,14 +46,15 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Write the values with their protocol as JSON.")
     ] = None,
-    help_metrics: Annotated[bool, typer.Option("--help-metrics", help="List the metrics.", is_eager=True)] = False,
+    help_metrics: Annotated[
+        bool, typer.Option("--help-metrics", help="List the metrics.", is_eager=True, callback=list_metrics)
+    ] = False,
 ) -> None:
     """Measure samples against real pictures: FID, KID, precision and recall and more, with protocol and intervals.
 
     Statistics of the real pictures are cached, so that the second evaluation against a set is much faster.
     """
     from ganbook.data import Spec
-    from ganbook.evaluation.compare import METRICS
     from ganbook.evaluation.compare import evaluate as measure
     from ganbook.evaluation.extractors import get_extractor
     from ganbook.evaluation.features import FilePictures
@@ -49,9 +62,8 @@ def evaluate(
     from ganbook.evaluation.targets import choose_extractor, held_out_set, own_set, pictures_at
     from ganbook.experiment import choose_device
 
-    if help_metrics:
-        typer.echo("\n".join(METRICS))
-        return
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise InputError(f"Values are written to a file, and {out} cannot be one. Name a file in a folder that exists.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     spec = Spec.parse(against) if against is not None else own_set(samples)
     reference = spec.load(root=root, progress=True)
@@ -60,8 +72,7 @@ def evaluate(
     network = get_extractor(chosen, weights=weights, device=on)
     held_out = held_out_set(spec, root) if "memorisation" in names else None
     values = []
-    for path in samples:
-        fake = pictures_at(path, n, seed=seed, device=str(on))
+    for path, fake in [(path, pictures_at(path, n, seed=seed, device=str(on))) for path in samples]:
         if isinstance(fake, FilePictures) and fake.lossy:
             typer.echo(f"Note: {fake.lossy:,} pictures in {path} are JPEG; its compression shifts FID. Save as PNG.")
         values += measure(
@@ -70,9 +81,11 @@ def evaluate(
     for value in values:
         interval = "" if value.low is None or value.high is None else f"  [{value.low:.4g}, {value.high:.4g}]"
         typer.echo(f"{value.of}  {value.name:<24} {value.value:.4g}{interval}  {value.about}")
-    typer.echo(f"Protocol: {values[0].protocol}.")
     if len(samples) > 1:
-        typer.echo(table(values, mixed="mark").to_string(index=False))
+        rows = table(values, mixed="mark")
+        typer.echo(rows.to_string(index=False))
+    for protocol in dict.fromkeys(value.protocol for value in values):
+        typer.echo(f"Protocol: {protocol}.")
     if out is not None:
         from ganbook.checkpoint import write_atomically
 

@@ -75,7 +75,8 @@ def test_evaluate_a_run_and_a_folder_against_a_set(tmp_path, monkeypatch, capsys
     assert code == 0 and "fd100(mnist-judge)" in out and "Protocol: mnist train" in out
     values = json.loads((tmp_path / "values.json").read_text())
     assert {v["name"] for v in values} == {"fd100(mnist-judge)", "kd100(mnist-judge)", "memorisation100(mnist-judge)"}
-    assert all(v["protocol"]["n_real"] == 200 and v["of"] == "run" for v in values)
+    assert all(v["protocol"]["n_real"] == 200 and v["of"].endswith("run") for v in values)
+    assert all(v["protocol"]["labels"] == "as often as in the training data" for v in values)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for i in range(80):
@@ -84,7 +85,11 @@ def test_evaluate_a_run_and_a_folder_against_a_set(tmp_path, monkeypatch, capsys
     code, out, _ = run(monkeypatch, capsys, "evaluate", pictures, *against)
     assert code == 0 and "80 pictures in" in out and "JPEG" in out and "fd80(mnist-judge)" in out
     code, out, _ = run(monkeypatch, capsys, "evaluate", folder, pictures, *against)
-    assert code == 0 and "A" in out and "B" in out  # different n: marked
+    assert code == 0 and out.count("Protocol: mnist test") == 2
+    assert "memorisation" in run(monkeypatch, capsys, "evaluate", "--help-metrics")[1]
+    (folder / "params.json").write_text("{")
+    code, _, err = run(monkeypatch, capsys, "evaluate", folder)
+    assert code == 2 and "params.json cannot be read" in err
 
 
 @pytest.mark.parametrize(
@@ -93,6 +98,7 @@ def test_evaluate_a_run_and_a_folder_against_a_set(tmp_path, monkeypatch, capsys
         (["NONE", "--against", "mnist"], "There is no"),
         (["FOLDER"], "is no run folder, so say what to compare it with"),
         (["FOLDER", "--against", "mnits"], "Did you mean 'mnist'"),
+        (["FOLDER", "--against", "mnist", "-o", "NONE/x.json"], "in a folder that exists"),
         (["FOLDER", "--against", "mnist", "--n", 100], "holds 3 pictures, fewer than the 100"),
         (["FOLDER", "--against", "mnist"], "needs more than 64 pictures on either side, got 3"),
         (["FOLDER", "--against", "mnist:32"], "the reference mnist was prepared at 32 x 32"),

@@ -123,7 +123,7 @@ def _look(entry: Entry) -> str:
 
 
 def _here(entry: Entry) -> bool:
-    if not entry.shown or entry.kind == "pairs":
+    if not entry.shown:
         return False
     if entry.kind == "embedded":
         return True
@@ -133,7 +133,7 @@ def _here(entry: Entry) -> bool:
 
 
 def _sheet(entry: Entry) -> bytes:
-    """Pictures evenly spaced through the training split, so that no class is left out.
+    """Pictures evenly spaced through the training split; of two domains, the first.
 
     Raises:
         DataError: a file is damaged.
@@ -144,7 +144,7 @@ def _sheet(entry: Entry) -> bytes:
     from ganbook.plotting import image_sheet
 
     try:
-        images = data.load(entry.name).images
+        images = (data.load_pairs(entry.name).a if entry.kind == "pairs" else data.load(entry.name)).images
     except OSError as error:
         raise DataError(f"The card of {entry.title} cannot show its pictures: {error}.") from None
     chosen = images[np.linspace(0, len(images) - 1, SHEET).round().astype(int)]

@@ -112,7 +112,7 @@ def read_emoji(style: str, root: str | Path | None = None) -> np.ndarray:
     if root is None and path.exists():
         try:
             return np.load(path, mmap_mode="r")
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             path.unlink(missing_ok=True)  # half written by another program; make it anew
     images = _decode(read_checked(name, root), [row["unified"] for row in emoji_index(root)], name)
     if root is None:

@@ -6,12 +6,14 @@ download, and saying by hand what to do when every mirror fails.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ def data_root(root: str | Path | None = None) -> Path:
 def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> Path:
     """The file in ``folder``, downloaded if it is not there yet.
 
-    A file that is there already was checked when it came and is taken as it is; `verify` checks it again.
+    A file that is there already is taken as it is; `verify` and `verify_once` check it.
 
     Raises:
         DataError: no mirror gave the right bytes; the message says what to get by hand and where to put it.
@@ -66,8 +68,10 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> Path:
                     known_hash=f"sha256:{file.sha256}",
                     fname=file.name,
                     path=folder,
-                    downloader=Resuming(file, folder, progress),
+                    downloader=Resuming(file, folder, progress, url),
                 )
+                for part in folder.glob(f"{file.name}.*.part"):
+                    part.unlink()
                 return path
             except (requests.RequestException, ValueError) as error:  # ValueError: pooch's word for a wrong hash
                 failures.append(f"{url}: {_reason(error)}")
@@ -81,11 +85,12 @@ def fetch(file: RemoteFile, folder: Path, *, progress: bool = True) -> Path:
 
 
 class Resuming:
-    """A pooch downloader that keeps what has arrived in ``NAME.part`` and asks a server for the rest."""
+    """A pooch downloader that keeps what has arrived in a ``.part`` file and asks the same server for the rest."""
 
-    def __init__(self, file: RemoteFile, folder: Path, progress: bool) -> None:
+    def __init__(self, file: RemoteFile, folder: Path, progress: bool, url: str) -> None:
         self.file, self.progress = file, progress
-        self.part = folder / f"{file.name}.part"
+        mirror = hashlib.sha256(url.encode()).hexdigest()[:8]  # what one mirror sent is not continued from another
+        self.part = folder / f"{file.name}.{mirror}.part"
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         have = self.part.stat().st_size if self.part.is_file() else 0
@@ -99,7 +104,7 @@ class Resuming:
         os.replace(self.part, output_file)
 
     def _get(self, url: str, have: int) -> None:
-        headers = {"Range": f"bytes={have}-"} if have else {}
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             response.raise_for_status()
             if response.headers.get("content-type", "").startswith("text/html") and not self.file.name.endswith("html"):
@@ -137,6 +142,25 @@ def verify(file: RemoteFile, path: Path) -> None:
         )
 
 
+def verify_once(file: RemoteFile, path: Path) -> Path:
+    """`verify` on first use, and again when size or time of change differ: a file put there by hand is checked too.
+
+    Raises:
+        DataError: missing or changed.
+    """
+    if path.is_file():
+        stat = path.stat()
+        seen = hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {file.sha256}".encode()).hexdigest()
+        mark = cache_folder() / "verified" / seen[:32]
+        if mark.is_file():
+            return path
+    verify(file, path)
+    with contextlib.suppress(OSError):  # without a mark the file is only read again next time
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return path
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, read in pieces."""
     with path.open("rb") as stream:
@@ -160,7 +184,7 @@ def extract(archive: Path, folder: Path) -> Path:
     try:
         unpack(archive, temporary)
         os.replace(temporary, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise DataError(f"{archive} cannot be unpacked ({error}). Delete it and download it again.") from None
     except OSError as error:
         raise unwritable(folder, error) from None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -62,8 +64,7 @@ class Folder:
             if file.is_dir():
                 continue
             name = file.relative_to(path).as_posix()
-            escapes = file.is_symlink() and not file.resolve().is_relative_to(inside)
-            if escapes or not is_picture_name(name) or not file.exists():
+            if not is_picture_name(name) or _escapes(file, inside):
                 self.ignored += 1
             else:
                 stat = file.stat()
@@ -119,7 +120,10 @@ class Zip:
         return archive
 
     def read(self, index: int) -> bytes:
-        return self._archive().read(self.names[index])
+        try:
+            return self._archive().read(self.names[index])
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+            raise OSError(f"damaged in the zip: {error}") from None
 
 
 class Lmdb:
@@ -174,22 +178,41 @@ def labels_of(names: Sequence[str]) -> tuple[np.ndarray | None, tuple[str, ...]]
     A common parent and folders named after splits are left aside first. Pictures without folders, or all in one, have
     no labels.
     """
-    parents = [tuple(p for p in PurePosixPath(name).parts[:-1] if p not in SPLIT_FOLDERS) for name in names]
-    shared = 0
-    while all(len(parts) > shared for parts in parents) and len({parts[shared] for parts in parents}) == 1:
-        shared += 1
-    if not all(len(parts) > shared for parts in parents):
+    folders = own_folders(names)
+    if splits_of(names) is not None:
+        folders = own_folders(["/".join((*parts[1:], "x")) for parts in folders])
+    if not all(folders):
         return None, ()
-    classes = sorted({parts[shared] for parts in parents})
+    classes = sorted({parts[0] for parts in folders})
     numbers = {name: i for i, name in enumerate(classes)}
-    return np.array([numbers[parts[shared]] for parts in parents], np.int64), tuple(classes)
+    return np.array([numbers[parts[0]] for parts in folders], np.int64), tuple(classes)
+
+
+def splits_of(names: Sequence[str]) -> list[str] | None:
+    """The split of each picture if the top folders are called after splits, all of them; else None."""
+    tops = [parts[0] if parts else "" for parts in own_folders(names)]
+    if not tops or not all(top in SPLIT_FOLDERS for top in tops):
+        return None
+    return [SPLIT_FOLDERS[top] for top in tops]
+
+
+def own_folders(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The folders of each picture below the parents that all share; a lone split folder is no shared parent."""
+    parents = [PurePosixPath(name).parts[:-1] for name in names]
+    shared = 0
+    while all(len(parts) > shared for parts in parents):
+        common = {parts[shared] for parts in parents}
+        if len(common) > 1 or common <= set(SPLIT_FOLDERS):
+            break
+        shared += 1
+    return [parts[shared:] for parts in parents]
 
 
 def decode(content: bytes) -> Image.Image:
     """A picture file as RGB, upright.
 
     EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bit; grey, palette and CMYK are
-    converted; of an animation, the first frame counts.
+    converted, floating-point grey from [0, 1] or [0, 255]; of an animation, the first frame counts.
 
     Raises:
         OSError: not a picture, truncated, or suspiciously large.
@@ -199,12 +222,23 @@ def decode(content: bytes) -> Image.Image:
     try:
         picture: Image.Image = Image.open(io.BytesIO(content))
         picture.load()
-    except (Image.DecompressionBombError, ValueError, SyntaxError, EOFError, IndexError) as error:
+        picture = ImageOps.exif_transpose(picture) or picture
+    except (
+        Image.DecompressionBombError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        LookupError,
+        TypeError,
+        struct.error,
+    ) as error:
         raise OSError(str(error)) from None
-    picture = ImageOps.exif_transpose(picture) or picture
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, np.float64)
-        scale = 257.0 if picture.mode != "F" and values.max(initial=0) > 255 else 1.0
+        if not np.isfinite(values).all():
+            raise OSError("it holds numbers that are not finite")
+        fraction = values.max(initial=0) <= 1
+        scale = (1 / 255 if fraction else 1.0) if picture.mode == "F" else 257.0  # 16 bit, whatever its brightest pixel
         picture = Image.fromarray((values / scale).round().clip(0, 255).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layer = picture.convert("RGBA")
@@ -224,6 +258,14 @@ def leads_outside(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
 
 
+def _escapes(file: Path, inside: Path) -> bool:
+    """Whether a file is a link that leads outside, in a circle or nowhere."""
+    try:
+        return not file.exists() or (file.is_symlink() and not file.resolve().is_relative_to(inside))
+    except (OSError, RuntimeError):
+        return True
+
+
 def _refuse_empty(place: Place, path: Path) -> None:
     if not place.names:
         raise DataError(
@@ -233,4 +275,4 @@ def _refuse_empty(place: Place, path: Path) -> None:
 
 
 def _hash(parts: Sequence[object]) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()

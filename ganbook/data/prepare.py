@@ -32,7 +32,7 @@ from ganbook.checkpoint import unwritable, write_atomically
 from ganbook.data.pictures import Place, decode, labels_of
 from ganbook.errors import DataError, InputError, unknown_name
 
-VERSION = 1  # of the pixels: raise it when a change here changes them
+VERSION = 2  # of the pixels: raise it when a change here changes them
 BLOCK = 256  # pictures between two notes of progress
 ALIGNED = (178, 218)  # the frame of aligned CelebA, to which the numbered crops belong
 CROPS: Mapping[str, int | None] = {
@@ -90,8 +90,8 @@ class Preset:
         if self.crop == "none":
             return (0, 0, width, height)
         if self.crop in ("left", "right"):
-            if width % 2:
-                raise OSError(f"two pictures side by side have an even width, this is {width} x {height}")
+            if width % 2 or width < 1.5 * height:
+                raise OSError(f"two pictures side by side are wide and of even width, this is {width} x {height}")
             return (0, 0, width // 2, height) if self.crop == "left" else (width // 2, 0, width, height)
         side = CROPS[self.crop]
         if side is None:
@@ -172,11 +172,11 @@ def open_prepared(folder: Path) -> Prepared:
     try:
         card = json.loads((folder / "card.json").read_text())
         images = np.load(folder / "images.npy", mmap_mode="r")
-        names = tuple((folder / "names.txt").read_text().splitlines())
+        names = tuple(json.loads((folder / "names.json").read_text()))
         labels = np.load(folder / "labels.npy") if card["classes"] else None
         if len(images) != card["count"] or len(names) != card["count"]:
             raise ValueError(f"{len(images)} pictures instead of {card['count']}")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DataError(
             f"The prepared set in {folder} is damaged ({error}). Delete that folder; it is made anew."
         ) from None
@@ -246,7 +246,7 @@ def _open_partial(partial: Path, shape: tuple[int, ...]) -> tuple[np.memmap, dic
         progress = json.loads(notes.read_text())
         if images.shape == shape and progress["block"] == BLOCK:
             return images, {int(number): skipped for number, skipped in progress["done"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         pass
     notes.unlink(missing_ok=True)
     return _allocate(path, shape), {}
@@ -311,7 +311,7 @@ def _finish(
         "duplicates": len(kept) - len(pictures),
         "pillow": PIL.__version__,
     }
-    (partial / "names.txt").write_text("\n".join(place.names[i].replace("\n", " ") for i in kept) + "\n")
+    (partial / "names.json").write_text(json.dumps([place.names[i] for i in kept]))
     (partial / "progress.json").unlink(missing_ok=True)
     write_atomically(partial / "card.json", json.dumps(card, indent=1).encode())
     if folder.exists():

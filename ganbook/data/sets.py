@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import tarfile
 import zipfile
-from collections.abc import Iterable
+import zlib
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,9 +19,9 @@ from torch.nn.functional import interpolate
 
 from ganbook.data import embedded
 from ganbook.data.catalog import CATALOG, OWN, Entry, entry_of
-from ganbook.data.fetch import data_root, extract
+from ganbook.data.fetch import data_root, extract, verify_once
 from ganbook.data.idx import parse_idx
-from ganbook.data.pictures import SPLIT_FOLDERS, Folder, Lmdb, Place, Zip, decode
+from ganbook.data.pictures import Folder, Lmdb, Place, Subset, Zip, decode, labels_of, splits_of
 from ganbook.data.prepare import CROPS, OnError, Prepared, Preset, prepare
 from ganbook.errors import DataError, InputError, unknown_name
 
@@ -87,7 +88,9 @@ class Spec:
         spec = cls(text)
         while ":" in spec.name:
             head, _, tail = spec.name.rpartition(":")
-            if tail.isdigit() and spec.resolution is None:
+            if head in ("folder", "zip"):
+                break  # the rest is a path, whatever it looks like
+            if tail.isascii() and tail.isdecimal() and spec.resolution is None:
                 spec = replace(spec, resolution=int(tail))
             elif tail in SPLITS and spec.split is None:
                 spec = replace(spec, split=tail)
@@ -101,13 +104,14 @@ class Spec:
         return spec
 
     def load(self, *, split: str = "train", root: str | Path | None = None, progress: bool = False) -> ImageSet:
-        """The set itself; ``split`` counts if the spec names none."""
+        """The set itself; ``split`` counts if the spec names none, and ``root`` only for sets that are downloaded."""
+        entry = CATALOG.get(self.name.partition(":")[0])
         return load(
             self.name,
             split=self.split or split,
             resolution=self.resolution,
             crop=self.crop,
-            root=root,
+            root=None if entry and entry.kind == "embedded" else root,
             progress=progress,
         )
 
@@ -145,7 +149,10 @@ def load(
         DataError: a file is missing or damaged.
     """
     spec = Spec.parse(name)
-    name, crop, resolution = spec.name, crop or spec.crop, resolution or spec.resolution
+    if spec.split is not None:
+        raise InputError(f"Name the split beside the set, load({spec.name!r}, split={spec.split!r}), not in {name!r}.")
+    name, crop = spec.name, crop or spec.crop
+    resolution = spec.resolution if resolution is None else resolution
     kind, _, path = name.partition(":")
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
@@ -153,21 +160,19 @@ def load(
         if not path:
             raise InputError(f"Name your pictures as {' or '.join(OWN)}, got {name!r}.")
         place: Place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
-        preset = Preset(resolution or native_side(place), crop or "center", filter)
-        prepared = prepare(f"{kind}:{Path(path).stem}", place, preset, progress=progress, on_error=on_error)
-        return _chosen(f"{kind}:{Path(path).stem}", split, prepared, preset, own_split(prepared.names))
+        return _own(f"{kind}:{Path(path).stem}", place, split, resolution, crop or "center", filter, progress, on_error)
     entry = entry_of(name)
     if split != "all" and split not in entry.splits:
         raise InputError(f"{entry.title} has the splits {', '.join(entry.splits)} and all, got {split!r}.")
     if entry.kind == "pairs":
         raise InputError(f"{entry.title} has two domains: load it with load_pairs({name!r}).")
     if entry.kind in ("pictures", "lmdb"):
-        preset = Preset(resolution or DEFAULT_RESOLUTION, crop or entry.crop, filter)
+        preset = Preset(DEFAULT_RESOLUTION if resolution is None else resolution, crop or entry.crop, filter)
         return _photographs(entry, split, preset, data_root(root), progress, on_error)
     if crop not in (None, "none"):
         raise InputError(f"{entry.title} is not cropped; leave crop={crop!r} out.")
     images, labels, classes, sha256 = _arrays(entry, name, split, root)
-    images, preprocessing = resize(images, resolution or images.shape[-1])
+    images, preprocessing = resize(images, images.shape[-1] if resolution is None else resolution)
     return ImageSet(name, split, images, labels, classes, preprocessing, sha256)
 
 
@@ -224,7 +229,7 @@ def _emnist(folder: Path, split: str, variant: str) -> tuple[np.ndarray, np.ndar
                 parse_idx(archive.read(f"gzip/emnist-{variant}-{split}-{kind}-ubyte.gz"), name=f"emnist-{variant}")
                 for kind in ("images-idx3", "labels-idx1")
             )
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as error:
         raise DataError(f"{path} is damaged ({error}). Delete it and run `ganbook data fetch emnist`.") from None
     first = 1 if variant == "letters" else 0  # letters are numbered from 1
     return np.ascontiguousarray(images.transpose(0, 2, 1))[:, None], labels.astype(np.int64) - first
@@ -239,7 +244,7 @@ def _cifar(folder: Path, split: str, _: str) -> tuple[np.ndarray, np.ndarray]:
             members = {PurePosixPath(m.name).name: m for m in archive.getmembers()}
             content = b"".join(archive.extractfile(members[name]).read() for name in names)  # type: ignore[union-attr]
         records = np.frombuffer(content, np.uint8).reshape(-1, 3073)
-    except (tarfile.TarError, gzip.BadGzipFile, KeyError, EOFError, ValueError, AttributeError) as error:
+    except (tarfile.TarError, OSError, zlib.error, KeyError, EOFError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}). Delete it and run `ganbook data fetch cifar10`.") from None
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)
 
@@ -247,18 +252,19 @@ def _cifar(folder: Path, split: str, _: str) -> tuple[np.ndarray, np.ndarray]:
 def _photographs(entry: Entry, split: str, preset: Preset, root: Path, progress: bool, on_error: OnError) -> ImageSet:
     if entry.kind == "lmdb":
         parts = {"train": ("train",), "valid": ("val",), "all": ("train", "val")}[split]
-        sets = [
-            _chosen(entry.name, split, _prepare_lmdb(entry, part, preset, root, progress, on_error), preset, None)
-            for part in parts
-        ]
-        joined = np.concatenate([s.images for s in sets]) if len(sets) > 1 else sets[0].images
-        digest = (
-            hashlib.sha256("".join(s.sha256 for s in sets).encode()).hexdigest() if len(sets) > 1 else sets[0].sha256
-        )
-        return replace(sets[0], images=joined, sha256=digest)
+        found = [_prepare_lmdb(entry, part, preset, root, progress, on_error) for part in parts]
+        images, sha256 = found[0].images, found[0].card["sha256"]
+        if len(found) > 1:
+            images = np.concatenate([part.images for part in found])
+            sha256 = hashlib.sha256("".join(part.card["sha256"] for part in found).encode()).hexdigest()
+        return ImageSet(entry.name, split, images, None, (), str(preset), sha256)
     prepared = prepare(entry.name, _celeba(entry, root), preset, progress=progress, on_error=on_error)
-    splits = {name: slice(*ends) for name, ends in CELEBA_ENDS.items()}
-    return _chosen(entry.name, split, prepared, preset, splits)
+    images = prepared.images
+    if split != "all":  # by the pictures' own numbers, since unreadable ones have been left out
+        numbers = [int(PurePosixPath(name).stem) for name in prepared.names]
+        first, last = (bisect_right(numbers, end) for end in CELEBA_ENDS[split])
+        images = images[first:last]
+    return ImageSet(entry.name, split, images, None, (), str(preset), prepared.card["sha256"])
 
 
 def _celeba(entry: Entry, root: Path) -> Place:
@@ -286,20 +292,20 @@ def _prepare_lmdb(entry: Entry, part: str, preset: Preset, root: Path, progress:
 
 
 def present(path: Path) -> Path:
-    """The path of a downloaded file.
+    """The path of a downloaded file, its sha256 checked on first use.
 
     Raises:
-        DataError: it is not there; the message says how to get it.
+        DataError: it is not there or not as published; the message says how to get it.
     """
+    entry = CATALOG[path.parent.name]
+    files = {file.name: file for file in entry.files}
     if not path.is_file():
-        name = path.parent.name
-        entry = CATALOG[name]
-        sizes = {file.name: file.size for file in entry.files}
+        size = sum(file.size for file in entry.files) / 1e6
         raise DataError(
-            f"{entry.title} is not on this machine: there is no {path}. Download it with `ganbook data fetch {name}` "
-            f"({sum(sizes.values()) / 1e6:,.0f} MB), or put {' and '.join(sizes)} there by hand (from {entry.home})."
+            f"{entry.title} is not on this machine: there is no {path}. Download it with `ganbook data fetch "
+            f"{entry.name}` ({size:,.0f} MB), or put {' and '.join(files)} there by hand (from {entry.home})."
         )
-    return path
+    return verify_once(files[path.name], path)
 
 
 def native_side(place: Place) -> int:
@@ -311,36 +317,45 @@ def native_side(place: Place) -> int:
     return width if width == height else DEFAULT_RESOLUTION
 
 
-def own_split(names: Iterable[str]) -> dict[str, np.ndarray]:
+def _own(
+    name: str,
+    place: Place,
+    split: str,
+    resolution: int | None,
+    crop: str,
+    filter: str,
+    progress: bool,
+    on_error: OnError,
+) -> ImageSet:
+    """A user's pictures; each split has an array of its own, so that it is memory-mapped like the whole."""
+    preset = Preset(native_side(place) if resolution is None else resolution, crop, filter)
+    labels, classes = labels_of(place.names)
+    if split != "all":
+        splits = own_split(place.names)
+        if split not in splits or not splits[split].any():
+            has = ", ".join(s for s, keep in splits.items() if keep.any())
+            raise InputError(f"{name} has no pictures in its {split} split; it has {has} and all.")
+        chosen: list[int] = np.flatnonzero(splits[split]).tolist()
+        place = Subset(place, [place.names[i] for i in chosen], chosen, place.ignored)
+        labels = None if labels is None else labels[chosen]
+    prepared = prepare(name, place, preset, labels=labels, classes=classes, progress=progress, on_error=on_error)
+    return ImageSet(
+        name, split, prepared.images, prepared.labels, prepared.classes, str(preset), prepared.card["sha256"]
+    )
+
+
+def own_split(names: Sequence[str]) -> dict[str, np.ndarray]:
     """Which of a user's pictures are in which split, each `(N,)` bool.
 
-    Top folders called ``train``, ``valid``/``val`` and ``test`` decide; without them the file's name does: about a
-    tenth, drawn by its sha256, is ``test``.
+    Top folders called ``train``, ``valid``/``val`` and ``test`` decide; without them the picture's name does, folders
+    included: about a tenth, drawn by its sha256, is ``test``.
     """
-    folders = [[p for p in PurePosixPath(name).parts[:-1] if p in SPLIT_FOLDERS] for name in names]
-    tops = [SPLIT_FOLDERS[found[0]] if found else None for found in folders]
-    if tops and all(tops):
+    tops = splits_of(names)
+    if tops is not None:
         return {split: np.array([top == split for top in tops]) for split in ("train", "valid", "test")}
-    test = np.array([hashlib.sha256(PurePosixPath(n).name.encode()).digest()[0] < 26 for n in names])
+    hashes = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in names]
+    test = np.array([digest[0] < 26 for digest in hashes])
     return {"train": ~test, "test": test}
-
-
-def _chosen(
-    name: str, split: str, prepared: Prepared, preset: Preset, splits: dict[str, np.ndarray] | dict[str, slice] | None
-) -> ImageSet:
-    """One split of a prepared array; a contiguous one stays memory-mapped."""
-    images, labels = prepared.images, prepared.labels
-    if splits is not None and split != "all":
-        if split not in splits:
-            raise InputError(f"{name} has the splits {', '.join(splits)} and all, got {split!r}.")
-        keep = splits[split]
-        images = images[keep]
-        labels = None if labels is None else labels[keep]
-        if len(images) == 0:
-            raise InputError(
-                f"The {split} split of {name} is empty. Use split='all', or sort the pictures into folders."
-            )
-    return ImageSet(name, split, images, labels, prepared.classes, str(preset), prepared.card["sha256"])
 
 
 def resize(images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:

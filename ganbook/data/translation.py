@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +11,7 @@ from ganbook.data.fetch import data_root
 from ganbook.data.pictures import Folder, Place, Subset, Zip
 from ganbook.data.prepare import Preset, prepare
 from ganbook.data.sets import DEFAULT_RESOLUTION, ImagePairs, ImageSet, load, own_split, present
-from ganbook.errors import InputError, unknown_name
+from ganbook.errors import DataError, InputError, unknown_name
 
 
 def load_pairs(
@@ -28,13 +29,13 @@ def load_pairs(
     Args:
         name: ``emoji`` (both artists' drawings, Twemoji first), ``facades``, ``horse2zebra``, or pictures of yours as
             ``folder:PATH`` or ``zip:PATH`` in one of the two customary layouts: folders ``trainA``, ``trainB``,
-            ``testA``, ``testB``; or ``train`` and ``test`` with A and B side by side in each picture.
+            ``testA``, ``testB``, paired if the names agree; or wide pictures with A and B side by side.
         split: ``train``, ``test``, ``valid`` or ``all``.
         resolution: pixels; None is the set's own, or 64.
 
     Raises:
-        InputError: a set that has no pairs, a layout that is neither, or a split that is not there.
-        DataError: a file is missing or damaged.
+        InputError: a set that has no pairs, or a split that is not there.
+        DataError: a file is missing or damaged, no picture is wide enough to be two, or half of a pair is unreadable.
     """
     if name == "emoji":
         a, b = (load(f"emoji:{s}", split=split, resolution=resolution, root=root) for s in ("twemoji", "noto"))
@@ -50,11 +51,22 @@ def load_pairs(
         entry, label = entry_of(name), name
         folder = data_root(root) / name
         place = Folder(folder) if any(folder.rglob("trainA")) else Zip(present(folder / entry.files[0].name))
-    preset = Preset(resolution or DEFAULT_RESOLUTION, crop, filter)
+    preset = Preset(DEFAULT_RESOLUTION if resolution is None else resolution, crop, filter)
     parts = [domain(place, split, side) for side in "AB"]
     if all(part.names for part in parts):
-        a, b = (_whole(f"{label}:{s}", split, p, preset, progress) for s, p in zip("AB", parts, strict=True))
-        return ImagePairs(a, b, aligned=_stems(parts[0]) == _stems(parts[1]))
+        made = [prepare(f"{label}:{s}", p, preset, progress=progress) for s, p in zip("AB", parts, strict=True)]
+        aligned = _stems(parts[0].names) == _stems(parts[1].names)
+        if aligned and len(made[0].names) + len(made[1].names) < 2 * len(parts[0].names):
+            raise DataError(
+                f"{label} is paired by name, but some pictures cannot be read, so that pairs would shift: "
+                f"{', '.join([*made[0].card['skipped'], *made[1].card['skipped']][:5])}. Mend them, or remove both "
+                f"pictures of each pair."
+            )
+        a, b = (
+            ImageSet(f"{label}:{s}", split, m.images, None, (), str(preset), m.card["sha256"])
+            for s, m in zip("AB", made, strict=True)
+        )
+        return ImagePairs(a, b, aligned)
     return _side_by_side(label, split, place, preset, progress)
 
 
@@ -83,11 +95,6 @@ def _side_by_side(label: str, split: str, place: Place, preset: Preset, progress
     return ImagePairs(halves[0], halves[1])
 
 
-def _whole(label: str, split: str, place: Subset, preset: Preset, progress: bool) -> ImageSet:
-    prepared = prepare(label, place, preset, progress=progress)
-    return ImageSet(label, split, prepared.images, None, (), str(preset), prepared.card["sha256"])
-
-
-def _stems(place: Subset) -> list[str]:
+def _stems(names: Sequence[str]) -> list[str]:
     """Names without folder, ending and the domain's letter: equal in both domains if the set is paired."""
-    return [PurePosixPath(name).stem.removesuffix("_A").removesuffix("_B") for name in place.names]
+    return [PurePosixPath(name).stem.removesuffix("_A").removesuffix("_B") for name in names]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,19 +14,22 @@ from ganbook import metrics
 from ganbook.data import ImageSet
 from ganbook.errors import InputError, unknown_name
 from ganbook.evaluation.extractors import Extractor
-from ganbook.evaluation.features import Pictures, SetPictures, Statistics, reference_statistics, statistics
+from ganbook.evaluation.features import KEPT, Pictures, SetPictures, Statistics, reference_statistics, statistics
 from ganbook.evaluation.protocol import Protocol, Value, metric_name
 
 DEFAULT = ("frechet", "kid", "precision", "recall", "density", "coverage")
 LEVEL = 0.95
+MEMORY = 500_000_000  # bytes of reference features that memorisation may keep
 
 
 class Measured(NamedTuple):
-    """A number, its interval and what to know about it."""
+    """A number, its interval, what to know about it, and from how many features a side it comes (None: from all)."""
 
     value: float
     interval: tuple[float, float] | None = None
     about: str = ""
+    n_real: int | None = None
+    n_fake: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,38 +50,42 @@ class Sides:
 
 def _frechet(sides: Sides) -> Measured:
     value = metrics.frechet_from_moments(sides.real.moments, sides.fake.moments)
+    without_a_block = sides.fake.n - max(block.n for block in sides.fake.blocks)
+    if without_a_block <= sides.real.moments.dim:
+        return Measured(value, None, "too few fakes for an interval")
     interval = metrics.frechet_interval([sides.real.moments], sides.fake.blocks)
     return Measured(value, interval, "interval over fakes at this n, reference fixed (block jackknife)")
 
 
 def _frechet_infinity(sides: Sides) -> Measured:
     rows, d = sides.fake.rows, sides.real.moments.dim
-    lowest = max(d + 1, len(rows) // 3)
-    if lowest > len(rows) - 5:
-        raise InputError(
-            f"Extrapolating the Fréchet distance takes samples well above {d} fakes, got {len(rows)}. Measure with "
-            f"more fakes (--n)."
-        )
-    sizes = torch.linspace(lowest, len(rows), 8).round().int().tolist()
+    sizes = torch.linspace(lowest_size(len(rows), d), len(rows), 8).round().int().tolist()
     line = metrics.frechet_infinity(sides.real.moments, rows, sizes=sizes, generator=sides.generator)
-    return Measured(line.value, None, f"line in 1/n through {len(sizes)} sizes from {lowest}, R² {line.r2:.3f}")
+    about = f"line in 1/n through {len(sizes)} sizes from {sizes[0]:,} to {sizes[-1]:,} fakes, R² {line.r2:.3f}"
+    return Measured(line.value, None, about, n_fake=len(rows))
+
+
+def lowest_size(n: int, dim: int) -> int:
+    """The smallest sample from which the Fréchet distance is extrapolated."""
+    return max(dim + 1, n // 3)
 
 
 def _kid(sides: Sides) -> Measured:
     real, fake = sides.real.rows, sides.fake.rows
-    size = min(1000, len(real), len(fake))
+    size = max(2, min(1000, min(len(real), len(fake)) // 2))  # half at most: subsets have to differ
     found = metrics.kid(real, fake, subset_size=size, generator=sides.generator)
-    return Measured(found.mean, _kid_interval(real, fake), f"100 subsets of {size}, standard deviation {found.std:.2g}")
+    half = _kid_half_width(real, fake)
+    interval = None if half is None else (found.mean - half, found.mean + half)
+    return Measured(found.mean, interval, f"100 subsets of {size:,}, interval from 10 parts", len(real), len(fake))
 
 
-def _kid_interval(real: Tensor, fake: Tensor) -> tuple[float, float] | None:
-    """Student's interval from ten disjoint parts of either side: each gives an unbiased estimate of its own."""
+def _kid_half_width(real: Tensor, fake: Tensor) -> float | None:
+    """Of Student's interval from ten disjoint parts of either side: each gives an unbiased estimate of its own."""
     if min(len(real), len(fake)) < 200:
         return None
     parts = zip(real.tensor_split(10), fake.tensor_split(10), strict=True)
     values = torch.tensor([metrics.mmd2(x, y, kernel=metrics.polynomial) for x, y in parts])
-    half = float(t.ppf((1 + LEVEL) / 2, 9)) * float(values.std()) / 10**0.5
-    return float(values.mean()) - half, float(values.mean()) + half
+    return float(t.ppf((1 + LEVEL) / 2, 9)) * float(values.std()) / 10**0.5
 
 
 def _share(value: float, n: int) -> tuple[float, float]:
@@ -89,17 +96,14 @@ def _share(value: float, n: int) -> tuple[float, float]:
 
 def _neighbours(which: str) -> Callable[[Sides], Measured]:
     def measure(sides: Sides) -> Measured:
-        real, fake = sides.real.rows, sides.fake.rows
-        n = min(len(real), len(fake))  # the metrics are defined for equal numbers
-        real, fake = real[:n], fake[:n]
-        note = (
-            f"{n:,} features a side, k = {3 if which in ('precision', 'recall') else 5}, interval given the manifolds"
-        )
+        n = min(len(sides.real.rows), len(sides.fake.rows), KEPT)  # the metrics are defined for equal numbers
+        real, fake = sides.real.rows[:n], sides.fake.rows[:n]
+        about = f"k = {3 if which in ('precision', 'recall') else 5}, interval given the manifolds"
         if which in ("precision", "recall"):
             value: float = getattr(metrics.precision_recall(real, fake), which)
-            return Measured(value, _share(value, n), note)
-        value = getattr(metrics.density_coverage(real, fake), which)
-        return Measured(value, _share(value, n) if which == "coverage" else None, note)
+        else:
+            value = getattr(metrics.density_coverage(real, fake), which)
+        return Measured(value, None if which == "density" else _share(value, n), about, n, n)
 
     return measure
 
@@ -107,18 +111,27 @@ def _neighbours(which: str) -> Callable[[Sides], Measured]:
 def _inception_score(sides: Sides) -> Measured:
     logits = sides.extractor.logits(sides.fake.rows)
     found = metrics.inception_score(logits, generator=sides.generator)
-    return Measured(found.mean, None, f"{len(logits):,} fakes in 10 parts, standard deviation {found.std:.2g}")
+    return Measured(found.mean, None, f"10 parts, standard deviation {found.std:.2g}", n_fake=len(logits))
 
 
 def _memorisation(sides: Sides) -> Measured:
     if sides.held_out is None:
-        raise InputError("Memorisation compares training and held-out pictures, and this set has no test split.")
+        raise no_held_out()
     found = metrics.memorisation(sides.real.rows, sides.held_out.rows, sides.fake.rows)
     about = (
         f"share of fakes nearer to training than to held-out pictures; {found.expected_share:.3f} without copying; "
         f"distance ratio {found.distance_ratio:.3f}, z {found.z:.1f}"
     )
-    return Measured(found.share, _share(found.share, len(sides.fake.rows)), about)
+    rows = len(sides.fake.rows)
+    return Measured(found.share, _share(found.share, rows), about, len(sides.real.rows), rows)
+
+
+def no_held_out() -> InputError:
+    """For a reference that is no training split, or has no test split beside it."""
+    return InputError(
+        "Memorisation compares training pictures with held-out ones: name the training split of a set that has a test "
+        "split, for instance --against celeba:64:train, or leave memorisation out of --metrics."
+    )
 
 
 METRICS: Mapping[str, Callable[[Sides], Measured]] = {
@@ -161,21 +174,10 @@ def evaluate(
         InputError: an unknown metric, too few pictures for one, or pictures of another size than the reference.
         DataError: a picture cannot be read.
     """
-    for name in names:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-    if not names:
-        raise InputError(f"Name at least one metric: {', '.join(METRICS)}.")
-    refuse_other_size(fake, reference)
-    least = min(fake.n, n_real or len(reference.images))
-    if {"frechet", "frechet_infinity"} & set(names) and least <= extractor.dim:
-        raise InputError(
-            f"A Fréchet distance in the {extractor.dim} features of {extractor.name} needs more than {extractor.dim:,} "
-            f"pictures on either side, got {least:,}; the covariance would be singular. Take more, or measure without "
-            f"it: --metrics kid,precision,recall. For MNIST and emoji, --extractor mnist-judge has 64 features only."
-        )
+    check_request(fake, reference, extractor, names=names, held_out=held_out, n_real=n_real)
     sampled = SetPictures(reference, n_real)
-    real = reference_statistics(sampled, extractor, batch_size=batch_size, progress=progress)
+    keep = rows_for(sampled.n, extractor.dim) if "memorisation" in names else KEPT
+    real = reference_statistics(sampled, extractor, batch_size=batch_size, keep=keep, progress=progress)
     fakes = statistics(fake, extractor, batch_size=batch_size, blocks=10, progress=progress)
     apart = None
     if held_out is not None and "memorisation" in names:
@@ -190,14 +192,65 @@ def evaluate(
         n_fake=fake.n,
         extractor=extractor.name,
         extractor_sha256=extractor.sha256,
+        labels=fake.labels or "as they come",
     )
     values = []
     for name in names:
         found = METRICS[name](sides)
         low, high = found.interval or (None, None)
-        title = metric_name(name, fake.n, extractor.name)
-        values.append(Value(title, found.value, fake.name, protocol, low, high, found.about))
+        own = replace(protocol, n_real=found.n_real or sampled.n, n_fake=found.n_fake or fake.n)
+        title = metric_name(name, own.n_fake, extractor.name)
+        values.append(Value(title, found.value, fake.name, own, low, high, found.about))
     return values
+
+
+def rows_for(n: int, dim: int) -> int:
+    """How many reference features memorisation may keep: all, if half a gigabyte holds them."""
+    return min(n, max(KEPT, MEMORY // (4 * dim)))
+
+
+def check_request(
+    fake: Pictures,
+    reference: ImageSet,
+    extractor: Extractor,
+    *,
+    names: Sequence[str],
+    held_out: ImageSet | None,
+    n_real: int | None,
+) -> None:
+    """Refuse now what would fail after all features have been computed.
+
+    Raises:
+        InputError: an unknown metric, too few pictures for one, or something that one needs and is not there.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    if not names:
+        raise InputError(f"Name at least one metric: {', '.join(METRICS)}.")
+    refuse_other_size(fake, reference)
+    d, n = extractor.dim, min(n_real or len(reference.images), len(reference.images))
+    if {"frechet", "frechet_infinity"} & set(names) and min(fake.n, n) <= d:
+        raise InputError(
+            f"A Fréchet distance in the {d} features of {extractor.name} needs more than {d:,} pictures on either "
+            f"side, got {min(fake.n, n):,}; the covariance would be singular. Take more, or measure without it: "
+            f"--metrics kid,precision,recall. For MNIST and emoji, --extractor mnist-judge has 64 features only."
+        )
+    kept = min(fake.n, KEPT)
+    if "frechet_infinity" in names and lowest_size(kept, d) > kept - 8:
+        raise InputError(
+            f"Extrapolating the Fréchet distance takes samples well above {d:,} fakes, got {kept:,}. Take more (--n)."
+        )
+    if "inception_score" in names:
+        extractor.logits(torch.zeros(1, d))  # refuses if there is no classifier
+    if "memorisation" in names:
+        if held_out is None:
+            raise no_held_out()
+        if rows_for(n, d) < n:
+            raise InputError(
+                f"Memorisation has to see every training picture, and {n:,} features of width {d} are more than is "
+                f"kept in memory. Ask with a smaller extractor."
+            )
 
 
 def refuse_other_size(fake: Pictures, reference: ImageSet) -> None:

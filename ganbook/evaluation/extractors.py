@@ -90,7 +90,7 @@ class JudgeExtractor:
     @torch.inference_mode()
     def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Class logits of the judge."""
-        return self.judge.network.head(features)
+        return self.judge.network.head(features.to(self.judge.network.head.weight.device))
 
 
 def get_extractor(

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ganbook.checkpoint import write_atomically
-from ganbook.data import ImageSet
+from ganbook.data import ImageSet, load
 from ganbook.data.pictures import Place, decode
 from ganbook.data.prepare import cache_folder
 from ganbook.errors import DataError, InputError
@@ -29,7 +29,7 @@ from ganbook.models.gan import GAN
 
 KEPT = 10_000  # feature rows kept for the metrics that look at neighbours; the moments see every picture
 DEALT = 1000  # features between two updates of the moments
-VERSION = 1  # of the statistics: raise it when a change here changes them
+VERSION = 2  # of the statistics: raise it when a change here changes them
 
 
 @runtime_checkable
@@ -44,6 +44,10 @@ class Pictures(Protocol):
     def n(self) -> int:
         """How many there are."""
 
+    @property
+    def labels(self) -> str:
+        """How classes were drawn, in words; empty where there is nothing to say."""
+
     def batches(self, size: int) -> Iterator[Tensor]:
         """Batches `(≤ size, C, H, W)` uint8, `n` pictures in all, the same each time."""
 
@@ -55,6 +59,7 @@ class SetPictures:
     images: ImageSet
     limit: int | None = None
     seed: int = 0
+    labels: str = ""
 
     @property
     def name(self) -> str:
@@ -68,10 +73,7 @@ class SetPictures:
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """In the set's order; a choice is drawn without replacement."""
-        total = len(self.images.images)
-        order = np.arange(total)
-        if self.n < total:
-            order = np.sort(torch.randperm(total, generator=torch.Generator().manual_seed(self.seed)).numpy()[: self.n])
+        order = choice(len(self.images.images), self.n, self.seed)
         for start in range(0, self.n, size):
             yield torch.from_numpy(np.array(self.images.images[order[start : start + size]]))
 
@@ -87,6 +89,8 @@ class FilePictures:
     name: str
     place: Place
     limit: int | None = None
+    seed: int = 0
+    labels: str = ""
 
     @property
     def n(self) -> int:
@@ -99,11 +103,12 @@ class FilePictures:
         return sum(name.lower().endswith((".jpg", ".jpeg")) for name in self.place.names)
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """In the order of their names."""
+        """In the order of their names; a choice is drawn without replacement."""
         expected: tuple[int, int] | None = None
+        chosen = choice(len(self.place.names), self.n, self.seed)
         for start in range(0, self.n, size):
             part = []
-            for i in range(start, min(start + size, self.n)):
+            for i in chosen[start : start + size].tolist():
                 try:
                     picture = decode(self.place.read(i))
                 except OSError as error:
@@ -127,6 +132,9 @@ class FilePictures:
 class SampledPictures:
     """What a trained generator draws from latents of a seed, rounded to bytes as a file would be.
 
+    A generator with labels is given them as often as the data have them; drawn evenly, a perfect generator would be far
+    from data whose classes are not.
+
     Raises:
         InputError: the generator gives numbers that are not finite (from `batches`).
     """
@@ -136,22 +144,55 @@ class SampledPictures:
     latent_dim: int
     n: int
     seed: int = 1
+    shares: Tensor | None = None  # (n_classes,) of the training data
 
     @classmethod
     def of_run(cls, folder: Path, n: int, *, seed: int = 1, device: str = "cpu") -> SampledPictures:
         """The averaged generator of a run folder."""
         config, gan = load_trained(folder, device=device)
         gan.refresh_batchnorm()
-        return cls(folder.name, gan, config.latent_dim, n, seed)
+        shares = None
+        if gan.n_classes:
+            shares = class_shares(load(config.dataset, resolution=config.resolution))
+        return cls(str(folder), gan, config.latent_dim, n, seed, shares)
+
+    @property
+    def labels(self) -> str:
+        """How classes were drawn."""
+        if not self.gan.n_classes:
+            return ""
+        return "evenly" if self.shares is None else "as often as in the training data"
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """Classes in turn, if the generator takes labels."""
+        """Latents and labels from one stream, so that neither depends on the size of a batch."""
+        labels = None
+        if self.gan.n_classes:
+            shares = torch.ones(self.gan.n_classes) if self.shares is None else self.shares
+            labels = drawn_labels(shares, self.n, seed=self.seed)
         generator = torch.Generator().manual_seed(self.seed)
         for start in range(0, self.n, size):
-            count = min(size, self.n - start)
-            z = torch.randn(count, self.latent_dim, generator=generator)
-            labels = torch.arange(start, start + count) % self.gan.n_classes if self.gan.n_classes else None
-            yield to_bytes(self.gan.sample(z, labels), self.name)
+            z = torch.randn(min(size, self.n - start), self.latent_dim, generator=generator)
+            y = None if labels is None else labels[start : start + size]
+            yield to_bytes(self.gan.sample(z, y), self.name)
+
+
+def class_shares(images: ImageSet) -> Tensor | None:
+    """How often each class occurs, `(n_classes,)`; None without labels."""
+    if images.labels is None:
+        return None
+    return torch.from_numpy(np.bincount(images.labels, minlength=len(images.classes)) / len(images.labels)).float()
+
+
+def drawn_labels(shares: Tensor, n: int, *, seed: int) -> Tensor:
+    """Labels `(n,)` int64, drawn independently with the given shares."""
+    return torch.multinomial(shares, n, replacement=True, generator=torch.Generator().manual_seed(seed))
+
+
+def choice(total: int, n: int, seed: int) -> np.ndarray:
+    """Indices of all, or of a seeded choice without replacement, in ascending order."""
+    if n >= total:
+        return np.arange(total)
+    return np.sort(torch.randperm(total, generator=torch.Generator().manual_seed(seed)).numpy()[:n])
 
 
 def to_bytes(images: Tensor, name: str) -> Tensor:
@@ -241,9 +282,12 @@ def reference_statistics(
     Raises:
         InputError: fewer than two pictures.
     """
+    pixels = hashlib.sha256()
+    for batch in pictures.batches(1000):  # what is measured decides, not what it is called
+        pixels.update(batch.numpy().tobytes())
     protocol = {
-        "images": [pictures.name, pictures.images.split, pictures.images.preprocessing, pictures.images.sha256],
-        "n": [pictures.n, pictures.seed if pictures.n < len(pictures.images.images) else None],
+        "images": [pictures.name, pictures.images.split, pictures.images.preprocessing, pixels.hexdigest()],
+        "n": pictures.n,
         "extractor": [extractor.name, extractor.sha256],
         "keep": keep,
         "version": VERSION,
@@ -252,7 +296,9 @@ def reference_statistics(
     path = cache_folder() / "references" / f"{key}.safetensors"
     try:
         tensors = load_file(path)
-        return Statistics(Moments.from_state({k: tensors[k] for k in ("n", "mean", "scatter")}), tensors["rows"])
+        moments, rows = Moments.from_state({k: tensors[k] for k in ("n", "mean", "scatter")}), tensors["rows"]
+        if moments.n == pictures.n and rows.shape == (min(keep, pictures.n), extractor.dim) and rows.isfinite().all():
+            return Statistics(moments, rows)
     except (FileNotFoundError, SafetensorError, KeyError, InputError, OSError):
         pass  # not there, or damaged: made anew
     found = statistics(pictures, extractor, batch_size=batch_size, keep=keep, progress=progress)

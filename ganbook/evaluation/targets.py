@@ -28,7 +28,7 @@ def pictures_at(path: Path, n: int | None, *, seed: int = 1, device: str = "cpu"
         return SampledPictures.of_run(path, n or N_DRAWN, seed=seed, device=device)
     if not path.exists():
         raise DataError(f"There is no {path}. Give a run folder, or a folder or zip of pictures.")
-    fake = FilePictures(path.name, Zip(path) if path.is_file() else Folder(path), n)
+    fake = FilePictures(str(path), Zip(path) if path.is_file() else Folder(path), n)
     if n is not None and fake.n < n:
         raise InputError(
             f"{path} holds {fake.n:,} pictures, fewer than the {n:,} asked for. Leave --n out to take all."
@@ -48,8 +48,14 @@ def own_set(samples: Sequence[Path]) -> Spec:
             raise InputError(
                 f"{path} is no run folder, so say what to compare it with, for instance --against celeba:64."
             )
-        params = json.loads((path / PARAMS).read_text())
-        found.add((params["dataset"], params["resolution"]))
+        try:
+            params = json.loads((path / PARAMS).read_text())
+            found.add((str(params["dataset"]), int(params["resolution"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path / PARAMS} cannot be read ({type(error).__name__}: {error}). Train the run again, or name the "
+                f"set with --against."
+            ) from None
     if len(found) > 1:
         raise InputError(f"These runs were trained on different sets ({sorted(found)}). Name one with --against.")
     dataset, resolution = found.pop()

@@ -28,6 +28,7 @@ class Server:
 
     url: str = ""
     ranges: list[str | None] = field(default_factory=list)
+    mended: bool = False
 
 
 @pytest.fixture
@@ -49,11 +50,11 @@ def server():
             self.send_header("Content-Type", "text/html" if kind == "quota" else "application/octet-stream")
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
-            if kind == "broken":
+            if kind == "broken" and not state.mended:
                 self.wfile.write(body[start : start + 300_000])
                 self.wfile.flush()
                 self.connection.close()
-            elif kind == "slow":
+            elif kind == "slow" and not state.mended:
                 for i in range(start, len(body), 50_000):
                     self.wfile.write(body[i : i + 50_000])
                     self.wfile.flush()
@@ -101,14 +102,25 @@ def test_a_broken_download_is_continued_not_begun_again(server, tmp_path):
     with pytest.raises(DataError, match="could not be downloaded"):
         fetch(remote(server, "broken"), tmp_path, progress=False)
     assert not (tmp_path / "set.bin").exists()
-    have = (tmp_path / "set.bin.part").stat().st_size
+    (part,) = tmp_path.glob("*.part")
+    have = part.stat().st_size
     assert 0 < have < len(CONTENT)
-    assert fetch(remote(server, "good"), tmp_path, progress=False).read_bytes() == CONTENT
-    assert server.ranges[-1] == f"bytes={have}-"
+    server.mended = True
+    assert fetch(remote(server, "broken"), tmp_path, progress=False).read_bytes() == CONTENT
+    assert server.ranges[-1] == f"bytes={have}-" and not list(tmp_path.glob("*.part"))
+
+
+def test_what_one_mirror_sent_is_not_continued_from_another(server, tmp_path):
+    assert fetch(remote(server, "broken", "good"), tmp_path, progress=False).read_bytes() == CONTENT
+    assert server.ranges == [None, None]
 
 
 def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path):
-    (tmp_path / "set.bin.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(DataError):
+        fetch(remote(server, "broken"), tmp_path, progress=False)
+    (part,) = tmp_path.glob("*.part")
+    mirror = hashlib.sha256(f"{server.url}/norange".encode()).hexdigest()[:8]
+    part.rename(tmp_path / f"set.bin.{mirror}.part")
     assert fetch(remote(server, "norange"), tmp_path, progress=False).read_bytes() == CONTENT
 
 
@@ -140,17 +152,18 @@ def test_kill_minus_nine_while_downloading_then_success(server, tmp_path, monkey
     arguments = [file.urls[0], file.sha256, str(file.size), str(tmp_path)]
     program = FETCH.replace("import sys\n", "import sys\nimport ganbook.data.fetch as f; f.CHUNK = 50_000\n", 1)
     process = subprocess.Popen([sys.executable, "-c", program, *arguments])
-    part = tmp_path / "set.bin.part"
     deadline = time.monotonic() + 60
     try:
-        while not (part.exists() and part.stat().st_size):
+        while not any(part.stat().st_size for part in tmp_path.glob("*.part")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+    (part,) = tmp_path.glob("*.part")
     assert not (tmp_path / "set.bin").exists() and part.stat().st_size < len(CONTENT)
-    assert fetch(remote(server, "good"), tmp_path, progress=False).read_bytes() == CONTENT
+    server.mended = True
+    assert fetch(file, tmp_path, progress=False).read_bytes() == CONTENT
     assert server.ranges[-1] is not None
 
 

@@ -1,5 +1,6 @@
 """Folders, zips and LMDBs of pictures, and every kind of file that a user's folder holds."""
 
+import contextlib
 import io
 import zipfile
 
@@ -148,5 +149,32 @@ def test_labels_are_the_folders():
     assert labels.tolist() == [0, 1, 0] and classes == ("cat", "dog")
     labels, classes = labels_of(["train/cat/1.png", "train/dog/1.png", "test/cat/2.png"])
     assert labels.tolist() == [0, 1, 0] and classes == ("cat", "dog")
+    labels, classes = labels_of(["set/car/train/1.png", "set/ship/1.png"])  # a class may be called train
+    assert labels.tolist() == [0, 1] and classes == ("car", "ship")
     assert labels_of(["faces/1.png", "faces/2.png"]) == (None, ())  # one class is none
+    assert labels_of(["train/1.png", "test/2.png"]) == (None, ())
     assert labels_of(["1.png", "cat/2.png"]) == (None, ())
+
+
+def test_damage_inside_a_zip_is_an_unreadable_picture(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1.png", content(RED))
+    path.write_bytes(path.read_bytes().replace(b"IDAT", b"IDAX"))
+    with pytest.raises(OSError, match="damaged in the zip"):
+        Zip(path).read(0)
+
+
+def test_damaged_exif_links_in_circles_and_floating_point(tmp_path):
+    exif = content(RED, "JPEG", exif=b"Exif\x00\x00M")
+    with contextlib.suppress(OSError):  # one kind of error, or a picture
+        assert decode(exif).mode == "RGB"
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    RED.save(tmp_path / "c.png")
+    assert Folder(tmp_path).names == ["c.png"]
+    dark, bright = (content(Image.fromarray(np.full((2, 2), v, np.uint16))) for v in (255, 65535))
+    assert pixel(dark) == (1, 1, 1) and pixel(bright) == (255, 255, 255)
+    assert pixel(content(Image.fromarray(np.full((2, 2), 0.5, np.float32)), "TIFF")) == (128, 128, 128)
+    with pytest.raises(OSError, match="not finite"):
+        decode(content(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))

@@ -43,12 +43,18 @@ def folder(tmp_path):
         ("108", (35, 55, 143, 163)),
         ("center", (0, 20, 178, 198)),
         ("none", (0, 0, 178, 218)),
-        ("left", (0, 0, 89, 218)),
-        ("right", (89, 0, 178, 218)),
     ],
 )
 def test_crops_of_aligned_celeba(crop, box):
     assert Preset(64, crop).box(178, 218) == box
+
+
+def test_halves_of_two_pictures_side_by_side():
+    assert Preset(64, "left").box(512, 256) == (0, 0, 256, 256)
+    assert Preset(64, "right").box(512, 256) == (256, 0, 512, 256)
+    for size in ((511, 256), (256, 256)):
+        with pytest.raises(OSError, match="side by side are wide and of even width"):
+            Preset(64, "left").box(*size)
 
 
 def test_crops_follow_the_scale_of_the_halved_set():

@@ -1,6 +1,7 @@
 """Sets in the formats in which they are published, made small here; and pictures of one's own."""
 
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ganbook import data
-from ganbook.data import catalog, sets
+from ganbook.data import catalog, embedded, fetch, sets
 from ganbook.data.catalog import CATALOG
 from ganbook.errors import DataError, InputError
 
@@ -22,6 +23,7 @@ from ganbook.errors import DataError, InputError
 def places(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GANBOOK_DATA", str(tmp_path / "root"))
+    monkeypatch.setattr(sets, "verify_once", lambda file, path: path)  # the files made here have other contents
 
 
 @pytest.fixture
@@ -192,7 +194,7 @@ def test_own_pictures_with_classes_and_split_folders(tmp_path):
     train, test = data.load(name, resolution=8), data.load(name, split="test", resolution=8)
     assert train.labels.tolist() == [0, 1] and train.classes == ("cat", "dog")
     assert test.labels.tolist() == [0] and test.name == "folder:own"
-    with pytest.raises(InputError, match="valid split of folder:own is empty"):
+    with pytest.raises(InputError, match="no pictures in its valid split; it has train, test and all"):
         data.load(name, split="valid", resolution=8)
 
 
@@ -237,3 +239,60 @@ def test_specs_with_unknown_crops_and_sets_that_are_not_cropped():
     assert data.Spec.parse("emoji:noto:32:test").load().images.shape[1:] == (3, 32, 32)
     with pytest.raises(InputError, match="two domains"):
         data.load("horse2zebra")
+
+
+def test_an_unreadable_face_shifts_no_split(root, small_celeba):
+    folder = root / "celeba"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        for i in range(7):
+            archive.writestr(f"img_align_celeba/{i + 1:06}.jpg", b"" if i == 1 else picture((30 * i, 0, 0)))
+    found = {split: data.load("celeba", split=split).images for split in ("train", "valid", "test")}
+    red = {split: [round(image[0].mean() / 30) for image in images] for split, images in found.items()}
+    assert red == {"train": [0, 2, 3], "valid": [4], "test": [5, 6]}
+
+
+def test_files_put_there_by_hand_are_checked_on_first_use(root, monkeypatch):
+    monkeypatch.setattr(sets, "verify_once", fetch.verify_once)
+    folder = root / "fashion_mnist"
+    folder.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):  # MNIST's files have these names too
+        (folder / name).write_bytes((embedded.EMBEDDED / "mnist" / name).read_bytes())
+    with pytest.raises(DataError, match="damaged or another file"):
+        data.load("fashion_mnist")
+
+
+def test_a_checked_file_is_not_read_again_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "set.bin"
+    path.write_bytes(b"content")
+    file = fetch.RemoteFile("set.bin", (), hashlib.sha256(b"content").hexdigest(), 7)
+    assert fetch.verify_once(file, path) == path
+    monkeypatch.setattr(fetch, "sha256_of", lambda path: pytest.fail("read again"))
+    fetch.verify_once(file, path)
+    monkeypatch.undo()
+    path.write_bytes(b"changed")
+    with pytest.raises(DataError, match="damaged or another file"):
+        fetch.verify_once(file, path)
+
+
+def test_a_split_in_the_name_is_no_split():
+    with pytest.raises(InputError, match="split='test'"):
+        data.load("mnist:test")
+    with pytest.raises(InputError, match="got resolution=0"):
+        data.load("mnist:0")
+    assert data.Spec.parse("folder:train") == data.Spec("folder:train")
+    assert data.Spec.parse("folder:cropped") == data.Spec("folder:cropped")
+    assert data.Spec.parse("celeba:²").name == "celeba:²"
+
+
+def test_a_data_root_does_not_hide_the_embedded_sets(root):
+    assert len(data.Spec("mnist", split="test").load(root=root).images) == 10000
+
+
+def test_own_pictures_stay_memory_mapped_in_every_split(tmp_path):
+    name = own(tmp_path, *(f"{i}/photo.png" for i in range(60)))  # one name in every folder
+    train, test = data.load(name, resolution=4), data.load(name, split="test", resolution=4)
+    assert len(train.images) + len(test.images) == 60 and len(test.images) > 0
+    for part in (train, test):
+        assert isinstance(part.images.base, np.memmap)
+        assert [int(image[0, 0, 0]) for image in part.images] == [int(part.classes[i]) for i in part.labels]

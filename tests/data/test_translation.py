@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ganbook import data
+from ganbook.data import sets
 from ganbook.errors import DataError, InputError
 
 
@@ -15,6 +16,7 @@ from ganbook.errors import DataError, InputError
 def places(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GANBOOK_DATA", str(tmp_path / "root"))
+    monkeypatch.setattr(sets, "verify_once", lambda file, path: path)
 
 
 def png(colour, size=(20, 20)):
@@ -73,3 +75,13 @@ def test_sets_that_have_no_pairs():
     with pytest.raises(DataError, match="ganbook data fetch facades"):
         data.load_pairs("facades")
     assert data.load_pairs("emoji", split="test").aligned
+
+
+def test_half_a_pair_is_refused_and_narrow_pictures_are_not_two(tmp_path):
+    entries = {f"trainA/{i}.png": png("red") for i in range(3)} | {f"trainB/{i}.png": png("blue") for i in range(3)}
+    write(tmp_path / "pairs.zip", entries | {"trainA/1.png": b""})
+    with pytest.raises(DataError, match=r"pairs would shift: trainA/1\.png"):
+        data.load_pairs(f"zip:{tmp_path / 'pairs.zip'}", resolution=8)
+    write(tmp_path / "square.zip", {f"train/{i}.png": png("red") for i in range(3)})
+    with pytest.raises(DataError, match="two pictures side by side are wide"):
+        data.load_pairs(f"zip:{tmp_path / 'square.zip'}", resolution=8)

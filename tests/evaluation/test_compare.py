@@ -50,8 +50,11 @@ def test_every_metric_is_named_measured_and_carries_its_protocol():
     for name in ("precision", "recall", "coverage", "memorisation"):
         assert 0 <= by_name[name].low <= by_name[name].value <= by_name[name].high <= 1
     assert by_name["memorisation"].value == pytest.approx(0.5, abs=0.1)
+    assert by_name["kd"].about.startswith("100 subsets of 250")
     for value in values:
-        assert (value.protocol.n_real, value.protocol.n_fake) == (600, 500) and value.of == "fake"
+        if value.name.startswith(("fd", "kd", "memorisation")):
+            assert (value.protocol.n_real, value.protocol.n_fake) == (600, 500)
+        assert value.of == "fake"
 
 
 def test_the_interval_covers_the_distance_of_other_fakes():
@@ -74,6 +77,11 @@ def test_identical_pictures_are_at_distance_zero():
 def test_too_few_pictures_say_the_minimum_and_what_else_to_use():
     with pytest.raises(InputError, match=r"needs more than 12 .* got 12; .*--metrics kid"):
         evaluate(SetPictures(drawn(12, 100, 0)), drawn(50, 100, 1), Pixels(), progress=False)
+    for n in (13, 14):  # enough for the distance, too few for its interval
+        (value,) = evaluate(
+            SetPictures(drawn(n, 100, 0)), drawn(50, 100, 1), Pixels(), names=["frechet"], progress=False
+        )
+        assert value.low is None and value.value > 0
     (value,) = evaluate(SetPictures(drawn(12, 100, 0)), drawn(50, 100, 1), Pixels(), names=["kid"], progress=False)
     assert value.low is None
 
@@ -87,8 +95,22 @@ def test_other_sizes_unknown_metrics_and_missing_splits_are_refused():
         evaluate(fake, real, Pixels(), names=["fid"], progress=False)
     with pytest.raises(InputError, match="Name at least one metric"):
         evaluate(fake, real, Pixels(), names=[], progress=False)
-    with pytest.raises(InputError, match="no test split"):
+    with pytest.raises(InputError, match="leave memorisation out"):
         evaluate(fake, real, Pixels(), names=["memorisation"], progress=False)
+    with pytest.raises(InputError, match="well above 12 fakes, got 18"):
+        evaluate(SetPictures(drawn(18, 100, 1)), real, Pixels(), names=["frechet_infinity"], progress=False)
+
+
+def test_a_copier_of_a_large_set_is_unmasked(monkeypatch):
+    monkeypatch.setattr("ganbook.evaluation.compare.KEPT", 100)  # fewer rows than training pictures
+    real, copies = drawn(600, 100, 0), drawn(600, 100, 0, "copies")
+    (value,) = evaluate(
+        SetPictures(copies), real, Pixels(), names=["memorisation"], held_out=drawn(600, 100, 2), progress=False
+    )
+    assert value.value > 0.99 and value.protocol.n_real == 600
+    monkeypatch.setattr("ganbook.evaluation.compare.MEMORY", 0)
+    with pytest.raises(InputError, match="has to see every training picture"):
+        evaluate(SetPictures(copies), real, Pixels(), names=["memorisation"], held_out=real, progress=False)
 
 
 def test_judges_tell_real_digits_from_noise():

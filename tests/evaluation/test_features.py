@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ganbook.data import ImageSet
 from ganbook.data.pictures import Folder
@@ -15,6 +17,8 @@ from ganbook.evaluation import features as module
 from ganbook.evaluation.features import (
     FilePictures,
     SetPictures,
+    class_shares,
+    drawn_labels,
     reference_statistics,
     statistics,
     to_bytes,
@@ -74,7 +78,7 @@ class Corners:
         return images[:, 0, ::63, ::63].flatten(1).float()
 
 class Drawn:
-    name, n = "drawn", int(sys.argv[1])
+    name, n, labels = "drawn", int(sys.argv[1]), ""
     def batches(self, size):
         for start in range(0, self.n, size):
             yield torch.full((min(size, self.n - start), 3, 64, 64), start % 251, dtype=torch.uint8)
@@ -113,6 +117,29 @@ def test_reference_statistics_are_computed_once_per_protocol(cache):
     assert len(list((cache / "references").iterdir())) == 3
 
 
+def test_the_cache_sees_the_pixels_and_not_the_name():
+    first = reference_statistics(SetPictures(images()), Corners(), progress=False)
+    renamed = replace(images(seed=1), name="random0", sha256="0" * 64)
+    assert not torch.equal(first.rows, reference_statistics(SetPictures(renamed), Corners(), progress=False).rows)
+
+
+def test_a_cache_with_too_few_rows_is_made_anew(cache):
+    first = reference_statistics(SetPictures(images()), Corners(), progress=False)
+    (path,) = (cache / "references").iterdir()
+    tensors = load_file(path)
+    save_file({**tensors, "rows": tensors["rows"][:5].clone()}, path)
+    assert reference_statistics(SetPictures(images()), Corners(), progress=False).rows.shape == first.rows.shape
+
+
+def test_labels_are_drawn_as_often_as_in_the_data():
+    labelled = replace(images(100), labels=np.array([0] * 90 + [1] * 10), classes=("a", "b", "c"))
+    shares = class_shares(labelled)
+    assert shares.tolist() == pytest.approx([0.9, 0.1, 0.0])
+    drawn = torch.bincount(drawn_labels(shares, 10000, seed=1), minlength=3) / 10000
+    assert drawn.tolist() == pytest.approx([0.9, 0.1, 0.0], abs=0.02)
+    assert class_shares(images()) is None
+
+
 def test_a_damaged_cache_is_made_anew(cache):
     first = reference_statistics(SetPictures(images()), Corners(), progress=False)
     (path,) = (cache / "references").iterdir()
@@ -129,6 +156,8 @@ def test_picture_files_are_taken_as_they_are(tmp_path):
     batch = torch.cat(list(pictures.batches(4)))
     assert batch.shape == (6, 3, 6, 6) and batch[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 9]
     assert pictures.lossy == 0 and FilePictures("set", Folder(tmp_path), 3).n == 3
+    some = torch.cat(list(FilePictures("set", Folder(tmp_path), 3).batches(2)))[:, 0, 0, 0].tolist()
+    assert len(set(some)) == 3 and some != [0, 1, 2]
     Image.new("RGB", (7, 6)).save(tmp_path / "6.png")
     with pytest.raises(DataError, match=r"6\.png is 7 x 6 pixels, the first 6 x 6"):
         list(FilePictures("set", Folder(tmp_path)).batches(4))

@@ -71,3 +71,19 @@ def test_unlike_protocols_are_refused_or_marked(change):
 def test_another_version_of_the_library_is_no_other_protocol():
     frame = table([value(), value("older", protocol=replace(P, version="0.0.1"))])
     assert "protocol" not in frame and len(frame) == 2
+
+
+def test_one_evaluation_may_use_other_counts_for_other_metrics():
+    kid = replace(P, n_real=10000)
+    values = [v for of in ("a", "b") for v in (value(of), value(of, "kid10k", 0.1, kid))]
+    assert list(table(values).columns) == ["of", "fid10k", "kid10k"]
+    with pytest.raises(InputError, match="n_real: 10000 and 50000"):
+        table([*values, value("c", "kid10k", 0.2)])
+
+
+def test_two_values_for_one_cell_are_refused():
+    with pytest.raises(InputError, match="Two values claim to be fid10k of dcgan: 12.5 and 13"):
+        table([value(), value(number=13.0)])
+    assert len(table([value(), value()])) == 1
+    twice = table([value(), value(protocol=replace(P, split="test"))], mixed="mark")
+    assert twice["of"].tolist() == ["dcgan", "dcgan"] and twice["protocol"].tolist() == ["A", "B"]
