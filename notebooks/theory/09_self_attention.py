@@ -507,7 +507,8 @@ print(
 # The task needs a long look and nothing else. A picture of $12\times12$ pixels holds two coloured glyphs on the left, a cross and a ring, each in its own random colour, and the same two in grey on the right, all at random heights. The
 # network is to give each grey glyph the colour of its partner. (Trained by a plain squared error: the question is what the layer can do, not what a game makes of it.)
 #
-# The network is a $3\times3$ convolution, a $1\times1$, the attention layer, and a $3\times3$: without attention its receptive field is five pixels, and at least six columns lie between a grey glyph and its partner.
+# The network is a $3\times3$ convolution, a $1\times1$, the attention layer, and a $3\times3$: without attention its window is five pixels wide and
+# reaches two to either side, while at least four columns lie between a grey glyph and its partner.
 #
 # ````{prf:proposition} What the blind network can reach
 # :label: prop-att-blind
@@ -523,7 +524,7 @@ print(
 SIDE = 12
 CROSS = torch.tensor([[0, 1, 0], [1, 1, 1], [0, 1, 0]]).float()
 RING = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 1]]).float()
-HEIGHTS = (1, 4, 7, 10)  # rows of the centres; two glyphs of one side never touch
+HEIGHTS = (1, 4, 7, 10)  # rows of the centres; two glyphs of one side never overlap
 
 
 def pictures(n, rng):
