@@ -594,7 +594,7 @@ axis.grid(alpha=0.3)
 axis.legend(frameon=False)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A picture that the network has not seen, its answers (on the grey glyphs only) without and with attention, and two rows of $\\beta$: where the marked pixel (circle) of the cross and of the ring looks. Bright is much, each map on its own scale. The answer is right, yet the weight on the partner is small: the layer has learned a code in small differences of the weights, with the other matrices large.", "name": "fig-att-maps"}, "image": {"alt": "Five square panels. A picture with two coloured glyphs on the left and two grey ones on the right; a blank answer without attention; an answer with both glyphs in their partners' colours; two maps of weights that are spread over the empty background and a few pixels of the grey glyphs and are dark around the coloured ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A picture that the network has not seen, its answers (on the grey glyphs only) without and with attention, and two rows of $\\beta$: where the marked pixel (circle) of the cross and of the ring looks. Bright is much, each map on its own scale. The answer is right, yet little of the weight lies on the partner.", "name": "fig-att-maps"}, "image": {"alt": "Five square panels. A picture with two coloured glyphs on the left and two grey ones on the right; a blank answer without attention; an answer with both glyphs in their partners' colours; two maps of weights that are spread over the empty background and a few pixels of the grey glyphs and are dark around the coloured ones."}}
 sighted, blind = painters["with attention"][0], painters["without"][0]
 x, target, mask, centres = test
 with torch.no_grad():
