@@ -507,7 +507,8 @@ print(
 # The task needs a long look and nothing else. A picture of $12\times12$ pixels holds two coloured glyphs on the left, a cross and a ring, each in its own random colour, and the same two in grey on the right, all at random heights. The
 # network is to give each grey glyph the colour of its partner. (Trained by a plain squared error: the question is what the layer can do, not what a game makes of it.)
 #
-# The network is a $3\times3$ convolution, a $1\times1$, the attention layer, and a $3\times3$: without attention its receptive field is five pixels, and at least six columns lie between a grey glyph and its partner.
+# The network is a $3\times3$ convolution, a $1\times1$, the attention layer, and a $3\times3$: without attention its window is five pixels wide and
+# reaches two to either side, while at least four columns lie between a grey glyph and its partner.
 #
 # ````{prf:proposition} What the blind network can reach
 # :label: prop-att-blind
@@ -523,7 +524,7 @@ print(
 SIDE = 12
 CROSS = torch.tensor([[0, 1, 0], [1, 1, 1], [0, 1, 0]]).float()
 RING = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 1]]).float()
-HEIGHTS = (1, 4, 7, 10)  # rows of the centres; two glyphs of one side never touch
+HEIGHTS = (1, 4, 7, 10)  # rows of the centres; two glyphs of one side never overlap
 
 
 def pictures(n, rng):
@@ -593,7 +594,7 @@ axis.grid(alpha=0.3)
 axis.legend(frameon=False)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A picture that the network has not seen, its answers (on the grey glyphs only) without and with attention, and two rows of $\\beta$: where the marked pixel (circle) of the cross and of the ring looks. Bright is much, each map on its own scale. The answer is right, yet the weight on the partner is small: the layer has learned a code in small differences of the weights, with the other matrices large.", "name": "fig-att-maps"}, "image": {"alt": "Five square panels. A picture with two coloured glyphs on the left and two grey ones on the right; a blank answer without attention; an answer with both glyphs in their partners' colours; two maps of weights that are spread over the empty background and a few pixels of the grey glyphs and are dark around the coloured ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A picture that the network has not seen, its answers (on the grey glyphs only) without and with attention, and two rows of $\\beta$: where the marked pixel (circle) of the cross and of the ring looks. Bright is much, each map on its own scale. The answer is right, yet little of the weight lies on the partner.", "name": "fig-att-maps"}, "image": {"alt": "Five square panels. A picture with two coloured glyphs on the left and two grey ones on the right; a blank answer without attention; an answer with both glyphs in their partners' colours; two maps of weights that are spread over the empty background and a few pixels of the grey glyphs and are dark around the coloured ones."}}
 sighted, blind = painters["with attention"][0], painters["without"][0]
 x, target, mask, centres = test
 with torch.no_grad():
