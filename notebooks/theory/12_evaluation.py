@@ -16,7 +16,7 @@
 #
 # ```{admonition} In this chapter
 # :class: tip
-# - the Fréchet distance derived, and three things that it cannot see;
+# - the Fréchet distance derived, and what it cannot see;
 # - its bias, which falls like $1/n$: proven to first order, measured, and extrapolated away;
 # - why the kernel distance has none, and what the Inception Score leaves out;
 # - precision against recall, copies of the training data, and intervals;
@@ -335,10 +335,10 @@ print("100 real digits against 100: the unbiased estimate averages to zero and i
 # ## The Inception Score, and what it leaves out
 #
 # {cite:t}`salimans2016improved` score samples without looking at data: a classifier should be sure of each sample and
-# all classes should occur. With its class probabilities $p(y\mid x)$ and their mean $p(y)$ over samples,
+# all $K$ classes should occur. With its class probabilities $p(y\mid x)$ and their mean $p(y)$ over samples,
 #
 # $$ \mathrm{IS} = \exp\, \mathbb E_x\, \mathrm{KL}\bigl(p(y\mid x)\,\|\,p(y)\bigr) = \exp\bigl(H(y) - H(y\mid x)\bigr),
-#    \qquad 1 \le \mathrm{IS} \le \text{number of classes}. $$ (eq-inception-score)
+#    \qquad 1 \le \mathrm{IS} \le K. $$ (eq-inception-score)
 #
 # The exponent is the mutual information of class and sample; $H(y) \le \log K$ and $H(y\mid x) \ge 0$ give the bounds.
 # It says nothing about variety *within* a class {cite:p}`barratt2018note`. So take one test digit of each class and
@@ -474,7 +474,7 @@ print("at least 8 of 10 intervals hold the mean: yes")
 # ## What a resize does
 #
 # Real pictures against themselves, prepared in two ways: whatever comes out is the price of the preparation
-# {cite:p}`parmar2022aliased`. First emoji, here and now: 64 pixels reduced to 32 by five filters, and saved as JPEG.
+# {cite:p}`parmar2022aliased`. First emoji, here and now: 64 pixels reduced to 32 by four filters, and saved as JPEG.
 
 # %% tags=["hide-input"]
 SIDE = 32
