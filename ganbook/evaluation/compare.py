@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,22 @@ class Sides:
     def generator(self) -> torch.Generator:
         """For metrics that draw subsets; the same for every metric and call."""
         return torch.Generator().manual_seed(self.seed)
+
+    @property
+    def equal_numbers(self) -> tuple[Tensor, Tensor]:
+        """Real and fake features, as many of either: what metrics of neighbours are defined for."""
+        n = min(len(self.real.rows), len(self.fake.rows), KEPT)
+        return self.real.rows[:n], self.fake.rows[:n]
+
+    @cached_property
+    def precision_recall(self) -> metrics.PrecisionRecall:
+        """Both shares, from one pass over the distances."""
+        return metrics.precision_recall(*self.equal_numbers)
+
+    @cached_property
+    def density_coverage(self) -> metrics.DensityCoverage:
+        """Both, from one pass over the distances."""
+        return metrics.density_coverage(*self.equal_numbers)
 
 
 def _frechet(sides: Sides) -> Measured:
@@ -96,13 +113,10 @@ def _share(value: float, n: int) -> tuple[float, float]:
 
 def _neighbours(which: str) -> Callable[[Sides], Measured]:
     def measure(sides: Sides) -> Measured:
-        n = min(len(sides.real.rows), len(sides.fake.rows), KEPT)  # the metrics are defined for equal numbers
-        real, fake = sides.real.rows[:n], sides.fake.rows[:n]
-        about = f"k = {3 if which in ('precision', 'recall') else 5}, interval given the manifolds"
-        if which in ("precision", "recall"):
-            value: float = getattr(metrics.precision_recall(real, fake), which)
-        else:
-            value = getattr(metrics.density_coverage(real, fake), which)
+        n = len(sides.equal_numbers[0])
+        in_balls = which in ("precision", "recall")
+        about = f"k = {3 if in_balls else 5}, interval given the manifolds"
+        value: float = getattr(sides.precision_recall if in_balls else sides.density_coverage, which)
         return Measured(value, None if which == "density" else _share(value, n), about, n, n)
 
     return measure
