@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganbook.errors import InputError
+from ganbook.errors import DataError, InputError
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, info, fetch, verify, path, prepare.")
 
@@ -71,8 +71,14 @@ def fetch(name: Name, root: Root = None) -> None:
 
 
 @app.command()
-def verify(name: Name, root: Root = None) -> None:
-    """Read every file of a set and compare its sha256."""
+def verify(
+    name: Annotated[str | None, typer.Argument(help="A set; without one, every prepared array is checked.")] = None,
+    root: Root = None,
+) -> None:
+    """Read every file of a set, or every prepared array, and compare its sha256."""
+    if name is None:
+        verify_arrays()
+        return
     from ganbook.data import embedded
     from ganbook.data.catalog import entry_of
     from ganbook.data.fetch import verify as verify_file
@@ -139,6 +145,26 @@ def prepare(
             for name, reason in list(card["skipped"].items())[:10]:
                 typer.echo(f"  left out: {name} ({reason})")
             break
+
+
+def verify_arrays() -> None:
+    """Check all prepared arrays, then name the damaged ones.
+
+    Raises:
+        DataError: there are some.
+    """
+    from ganbook.data.prepare import cache_folder, verify_prepared
+
+    folders = sorted(card.parent for card in (cache_folder() / "prepared").glob("*/card.json"))
+    damaged = []
+    for folder in folders:
+        try:
+            typer.echo(f"{folder.name}: {verify_prepared(folder):,} pictures are as they were written.")
+        except DataError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise DataError(" ".join(damaged))
+    typer.echo(f"{len(folders)} prepared arrays in {cache_folder() / 'prepared'} are whole.")
 
 
 def folder_of(name: str, root: Path | None) -> Path:

@@ -53,6 +53,14 @@ def test_prepare_tells_what_it_left_out(ganbook, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "3 pictures (3, 16, 16)" in done.stdout and "1 unreadable left out, 1 other files" in done.stdout
     assert "left out: broken.png" in done.stdout
+    assert ganbook("prepare", "zip:~/set.zip:16").stdout.startswith("zip:set")
+    assert "1 prepared arrays" in ganbook("verify").stdout  # the same file by another name is prepared once
+    (array,) = (tmp_path / "cache" / "prepared").glob("*/images.npy")
+    content = bytearray(array.read_bytes())
+    content[-5] ^= 1
+    array.write_bytes(content)
+    damaged = ganbook("verify")
+    assert damaged.returncode == 2 and "is not what was written there" in damaged.stderr
     refused = ganbook("prepare", f"zip:{tmp_path / 'set.zip'}:16", "--on-error", "refuse")
     assert refused.returncode == 2 and "broken.png cannot be used" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -37,7 +37,7 @@ class Place(Protocol):
 
     @property
     def ignored(self) -> int:
-        """How many files have another suffix, are hidden, or are links that lead outside."""
+        """How many files have another suffix, are hidden, or are links that lead outside or to a folder."""
 
     @property
     def fingerprint(self) -> str:
@@ -62,6 +62,7 @@ class Folder:
         stats = []
         for file in sorted(path.rglob("*"), key=lambda p: p.relative_to(path).as_posix()):
             if file.is_dir():
+                self.ignored += file.is_symlink()  # not followed, lest a folder be read twice or without end
                 continue
             name = file.relative_to(path).as_posix()
             if not is_picture_name(name) or _escapes(file, inside):
@@ -270,7 +271,7 @@ def _refuse_empty(place: Place, path: Path) -> None:
     if not place.names:
         raise DataError(
             f"There is no picture in {path} ({place.ignored} other files). "
-            f"Pictures end in {', '.join(sorted(SUFFIXES))}; hidden files do not count."
+            f"Pictures end in {', '.join(sorted(SUFFIXES))}; hidden files, and folders that are links, do not count."
         )
 
 

@@ -183,6 +183,25 @@ def open_prepared(folder: Path) -> Prepared:
     return Prepared(images.transpose(0, 3, 1, 2), labels, names, tuple(card["classes"]), card, folder)
 
 
+def verify_prepared(folder: Path) -> int:
+    """Read a finished array and compare its sha256 with its card's; the number of its pictures.
+
+    Raises:
+        DataError: it is damaged; the message says how to make it anew.
+    """
+    found = open_prepared(folder)
+    digest = hashlib.sha256()
+    for picture in found.images.transpose(0, 2, 3, 1):  # as on disk
+        digest.update(picture.tobytes())
+    if found.labels is not None:
+        digest.update(found.labels.tobytes())
+    if digest.hexdigest() != found.card["sha256"]:
+        raise DataError(
+            f"The prepared set in {folder} is not what was written there. Delete that folder; it is made anew."
+        )
+    return len(found.images)
+
+
 def _build(
     folder: Path,
     place: Place,

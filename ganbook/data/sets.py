@@ -159,7 +159,7 @@ def load(
     if kind in ("folder", "zip"):
         if not path:
             raise InputError(f"Name your pictures as {' or '.join(OWN)}, got {name!r}.")
-        place: Place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+        place: Place = Folder(Path(path).expanduser()) if kind == "folder" else Zip(Path(path).expanduser())
         return _own(f"{kind}:{Path(path).stem}", place, split, resolution, crop or "center", filter, progress, on_error)
     entry = entry_of(name)
     if split != "all" and split not in entry.splits:

@@ -42,7 +42,7 @@ def load_pairs(
         return ImagePairs(a, b)
     kind, _, path = name.partition(":")
     if kind in ("folder", "zip") and path:
-        place: Place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+        place: Place = Folder(Path(path).expanduser()) if kind == "folder" else Zip(Path(path).expanduser())
         label = f"{kind}:{Path(path).stem}"
     else:
         pairs = [n for n, e in CATALOG.items() if e.kind == "pairs"]

@@ -20,6 +20,8 @@ from ganbook.evaluation.protocol import Protocol, Value, metric_name
 
 DEFAULT = ("frechet", "kid", "precision", "recall", "density", "coverage")
 LEVEL = 0.95
+BLOCKS = 10  # of fakes, for intervals that leave one out
+DENSITY_K = 5  # Naeem et al. 2020
 MEMORY = 500_000_000  # bytes of reference features that memorisation may keep
 
 
@@ -60,17 +62,17 @@ class Sides:
         return metrics.precision_recall(*self.equal_numbers)
 
     @cached_property
-    def density_coverage(self) -> metrics.DensityCoverage:
-        """Both, from one pass over the distances."""
-        return metrics.density_coverage(*self.equal_numbers)
+    def balls(self) -> tuple[Tensor, Tensor]:
+        """Real balls around each fake, and whether each is occupied: density and coverage from one pass."""
+        return metrics.balls_around(*self.equal_numbers, k=DENSITY_K)
 
 
 def _frechet(sides: Sides) -> Measured:
     value = metrics.frechet_from_moments(sides.real.moments, sides.fake.moments)
-    without_a_block = sides.fake.n - max(block.n for block in sides.fake.blocks)
-    if without_a_block <= sides.real.moments.dim:
+    half = _frechet_half_width(sides)
+    if half is None:
         return Measured(value, None, "too few fakes for an interval")
-    interval = metrics.frechet_interval([sides.real.moments], sides.fake.blocks)
+    interval = (value - half, value + half)
     return Measured(value, interval, "interval over fakes at this n, reference fixed (block jackknife)")
 
 
@@ -79,7 +81,28 @@ def _frechet_infinity(sides: Sides) -> Measured:
     sizes = torch.linspace(lowest_size(len(rows), d), len(rows), 8).round().int().tolist()
     line = metrics.frechet_infinity(sides.real.moments, rows, sizes=sizes, generator=sides.generator)
     about = f"line in 1/n through {len(sizes)} sizes from {sizes[0]:,} to {sizes[-1]:,} fakes, R² {line.r2:.3f}"
-    return Measured(line.value, None, about, n_fake=len(rows))
+    half = _frechet_half_width(sides)
+    interval = None
+    if half is not None:  # of the fakes as a whole, and of the line through random parts of them
+        half = (half**2 + (float(t.ppf((1 + LEVEL) / 2, len(sizes) - 2)) * _intercept_error(line, sizes)) ** 2) ** 0.5
+        interval = (line.value - half, line.value + half)
+    return Measured(line.value, interval, about, n_fake=len(rows))
+
+
+def _intercept_error(line: metrics.FrechetInfinity, sizes: Sequence[int]) -> float:
+    """The standard error of where a least-squares line in 1/n meets 0."""
+    x = 1 / torch.tensor(sizes).double()
+    sxx = float((x - x.mean()).square().sum())
+    residual = line.slope**2 * sxx * (1 / line.r2 - 1) if line.r2 > 0 else 0.0
+    return float((residual / (len(sizes) - 2) * (1 / len(sizes) + float(x.mean()) ** 2 / sxx)) ** 0.5)
+
+
+def _frechet_half_width(sides: Sides) -> float | None:
+    """Of the interval of a Fréchet distance over fakes, the reference fixed (block jackknife)."""
+    if sides.fake.n - max(block.n for block in sides.fake.blocks) <= sides.real.moments.dim:
+        return None
+    low, high = metrics.frechet_interval([sides.real.moments], sides.fake.blocks)
+    return (high - low) / 2
 
 
 def lowest_size(n: int, dim: int) -> int:
@@ -105,6 +128,12 @@ def _kid_half_width(real: Tensor, fake: Tensor) -> float | None:
     return float(t.ppf((1 + LEVEL) / 2, 9)) * float(values.std()) / 10**0.5
 
 
+def _mean(values: Tensor) -> tuple[float, float]:
+    """Student's interval of a mean."""
+    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * float(values.std()) / len(values) ** 0.5
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
 def _share(value: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share of n."""
     found = binomtest(round(value * n), n).proportion_ci(LEVEL, method="wilson")
@@ -114,18 +143,31 @@ def _share(value: float, n: int) -> tuple[float, float]:
 def _neighbours(which: str) -> Callable[[Sides], Measured]:
     def measure(sides: Sides) -> Measured:
         n = len(sides.equal_numbers[0])
-        in_balls = which in ("precision", "recall")
-        about = f"k = {3 if in_balls else 5}, interval given the manifolds"
-        value: float = getattr(sides.precision_recall if in_balls else sides.density_coverage, which)
-        return Measured(value, None if which == "density" else _share(value, n), about, n, n)
+        value: float = getattr(sides.precision_recall, which)
+        return Measured(value, _share(value, n), "k = 3, interval given the manifolds", n, n)
 
     return measure
+
+
+def _density(sides: Sides) -> Measured:
+    counts = sides.balls[0].double() / DENSITY_K
+    n = len(counts)
+    return Measured(float(counts.mean()), _mean(counts), f"k = {DENSITY_K}, interval given the manifold", n, n)
+
+
+def _coverage(sides: Sides) -> Measured:
+    occupied = sides.balls[1].double()
+    n = len(occupied)
+    value = float(occupied.mean())
+    return Measured(value, _share(value, n), f"k = {DENSITY_K}, interval given the manifold", n, n)
 
 
 def _inception_score(sides: Sides) -> Measured:
     logits = sides.extractor.logits(sides.fake.rows)
     found = metrics.inception_score(logits, generator=sides.generator)
-    return Measured(found.mean, None, f"10 parts, standard deviation {found.std:.2g}", n_fake=len(logits))
+    half = float(t.ppf((1 + LEVEL) / 2, 9)) * found.std / 3  # of the mean of ten; std divides by ten, hence √(10 - 1)
+    about = f"10 parts, standard deviation {found.std:.2g}"
+    return Measured(found.mean, (found.mean - half, found.mean + half), about, n_fake=len(logits))
 
 
 def _memorisation(sides: Sides) -> Measured:
@@ -154,8 +196,8 @@ METRICS: Mapping[str, Callable[[Sides], Measured]] = {
     "kid": _kid,
     "precision": _neighbours("precision"),
     "recall": _neighbours("recall"),
-    "density": _neighbours("density"),
-    "coverage": _neighbours("coverage"),
+    "density": _density,
+    "coverage": _coverage,
     "inception_score": _inception_score,
     "memorisation": _memorisation,
 }
@@ -192,7 +234,7 @@ def evaluate(
     sampled = SetPictures(reference, n_real)
     keep = rows_for(sampled.n, extractor.dim) if "memorisation" in names else KEPT
     real = reference_statistics(sampled, extractor, batch_size=batch_size, keep=keep, progress=progress)
-    fakes = statistics(fake, extractor, batch_size=batch_size, blocks=10, progress=progress)
+    fakes = statistics(fake, extractor, batch_size=batch_size, blocks=BLOCKS, progress=progress)
     apart = None
     if held_out is not None and "memorisation" in names:
         apart = reference_statistics(SetPictures(held_out), extractor, batch_size=batch_size, progress=progress)

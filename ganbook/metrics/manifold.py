@@ -69,17 +69,29 @@ def density_coverage(real: Tensor, fake: Tensor, *, k: int = 5) -> DensityCovera
     Raises:
         InputError: as `precision_recall`.
     """
+    balls, occupied = balls_around(real, fake, k=k)
+    return DensityCoverage(int(balls.sum()) / (k * len(fake)), int(occupied.sum()) / len(real))
+
+
+def balls_around(real: Tensor, fake: Tensor, *, k: int = 5) -> tuple[Tensor, Tensor]:
+    """What density and coverage are means of.
+
+    Returns:
+        For each fake the number of real balls that it lies in, ``(m,)`` int64; and for each real sample whether there
+        is a fake in its ball, ``(n,)`` bool.
+
+    Raises:
+        InputError: as `precision_recall`.
+    """
     real, fake = _centred(real, fake, k)
     radii = _radii(real, k)
-    inside, covered = 0, 0
+    balls = torch.zeros(len(fake), dtype=torch.int64, device=real.device)
+    occupied = []
     for rows, radius in zip(real.split(BLOCK), radii.split(BLOCK), strict=True):
-        occupied = torch.zeros(len(rows), dtype=torch.bool, device=real.device)
-        for others in fake.split(BLOCK):
-            hits = _squared(rows, others) < radius[:, None]
-            inside += int(hits.sum())
-            occupied |= hits.any(1)
-        covered += int(occupied.sum())
-    return DensityCoverage(density=inside / (k * len(fake)), coverage=covered / len(real))
+        hits = torch.cat([_squared(rows, others) < radius[:, None] for others in fake.split(BLOCK)], 1)
+        balls += hits.sum(0)
+        occupied.append(hits.any(1))
+    return balls, torch.cat(occupied)
 
 
 def nearest_neighbours(query: Tensor, reference: Tensor, *, k: int = 1) -> tuple[Tensor, Tensor]:

@@ -57,6 +57,19 @@ def test_every_metric_is_named_measured_and_carries_its_protocol():
         assert value.of == "fake"
 
 
+@pytest.mark.parametrize("name", ["frechet_infinity", "density"])
+def test_intervals_are_as_wide_as_other_fakes_differ(name):
+    real = drawn(600, 100, 0)
+    found = [
+        evaluate(SetPictures(drawn(500, 110, seed, "fake")), real, Pixels(), names=[name], progress=False)[0]
+        for seed in range(1, 13)
+    ]
+    spread = float(np.std([v.value for v in found], ddof=1))
+    widths = [(v.high - v.low) / 2 for v in found]
+    assert all(v.low < v.value < v.high for v in found)
+    assert 0.5 < np.median(widths) / (2.2 * spread) < 2
+
+
 def test_the_interval_covers_the_distance_of_other_fakes():
     real = drawn(2000, 100, 0)
     found = [
