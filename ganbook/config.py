@@ -48,13 +48,14 @@ class Config:
     ema_decay: float = 0.999  # of the averaged generator, per step
     flip: bool = False  # mirror half of the images
     n_eval: int = 5000  # samples that the metrics see
+    checkpoints: int = 2  # how many of the last checkpoints are kept
     seed: int = 0  # networks, latents and data order
 
     def __post_init__(self) -> None:
         get_loss(self.loss)
         check_family(self.network, resolution=self.resolution, norm=self.norm, attention=self.attention)
         self._check_regularisers()
-        for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval"):
+        for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval", "checkpoints"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
         for name in ("lr_g", "lr_d"):

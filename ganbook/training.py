@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ganbook.errors import DivergenceError, InputError
+
+REMEDIES = (
+    "Usual remedies: a smaller learning rate (lr_d first); norm='spectral' in the discriminator; for an unbounded loss "
+    "(wasserstein, fgan_kl, fgan_pearson and their like) a Lipschitz constraint, norm='spectral' or penalty='wgan_gp'. "
+    "The chapter 'Training dynamics' shows how such runs get there."
+)
 
 Batch = tuple[Tensor, Tensor | None]
 Row = dict[str, float]
@@ -108,6 +114,17 @@ def train(
     return history
 
 
+def check_weights(networks: Iterable[nn.Module], step: int) -> None:
+    """Refuse networks with a NaN or an infinite number: a checkpoint of them could never be continued.
+
+    Raises:
+        DivergenceError: names the step and what usually helps.
+    """
+    weights = [p for network in networks for p in network.state_dict().values() if p.is_floating_point()]
+    if not all(weight.isfinite().all() for weight in weights):
+        raise DivergenceError(f"A weight became NaN or infinite by step {step}; training stopped. {REMEDIES}")
+
+
 def check_finite(losses: Tensor, history: History) -> None:
     """Stop at the first non-finite loss.
 
@@ -125,7 +142,5 @@ def check_finite(losses: Tensor, history: History) -> None:
     value = losses[row][bad[row]][0].item()
     raise DivergenceError(
         f"The {which} loss became {'NaN' if math.isnan(value) else value} at step "
-        f"{history.step - len(losses) + row + 1}; training stopped. Usual remedies: a smaller learning rate "
-        "(lr_d first), another loss (unbounded critics, loss=wasserstein, need a Lipschitz constraint such as "
-        "norm=spectral), or norm=spectral in the discriminator."
+        f"{history.step - len(losses) + row + 1}; training stopped. {REMEDIES}"
     )
