@@ -41,7 +41,7 @@ from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
-from ganbook.training import Batch, History, Hook, check_weights, train
+from ganbook.training import Batch, History, Hook, check_weights, train, watch_discriminator
 
 CHECKPOINT = "model.safetensors"
 PARAMS = "params.json"
@@ -105,7 +105,11 @@ class Run:
                 steps=self.config.steps,
                 n_dis=self.config.n_dis,
                 log_every=log_every,
-                hooks=(*hooks, self._keep_checkpoint(every_seconds=checkpoint_seconds)),
+                hooks=(
+                    *hooks,
+                    watch_discriminator(self.config.loss),
+                    self._keep_checkpoint(every_seconds=checkpoint_seconds),
+                ),
                 history=self.history,
                 progress=progress,
             )
