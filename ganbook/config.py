@@ -13,6 +13,7 @@ from ganbook.losses import check_adaptive, get_loss, no_targets
 from ganbook.nn.augment import policy
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
+from ganbook.schedules import schedule
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Config:
     lr_d: float = 2.0e-4  # Adam's learning rate, discriminator
     beta1: float = 0.5  # Adam's first moment
     beta2: float = 0.999  # Adam's second moment
+    schedule: str = "constant"  # of both learning rates: a name in `ganbook.schedules.SCHEDULES`
+    warmup: int = 0  # generator steps over which the learning rates rise to the given ones
     ema_decay: float = 0.999  # of the averaged generator, per step
     flip: bool = False  # mirror half of the images
     n_eval: int = 5000  # samples that the metrics see
@@ -60,6 +63,7 @@ class Config:
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
         for name in ("lr_g", "lr_d"):
             require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        schedule(self.schedule, steps=self.steps, warmup=self.warmup)
         for name in ("beta1", "beta2", "ema_decay"):
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
 

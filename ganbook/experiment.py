@@ -41,6 +41,7 @@ from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
+from ganbook.schedules import schedule
 from ganbook.training import Batch, History, Hook, check_weights, train, watch_discriminator
 
 CHECKPOINT = "model.safetensors"
@@ -267,6 +268,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),
+        schedule=schedule(config.schedule, steps=config.steps, warmup=config.warmup),
         ema_decay=config.ema_decay,
         seed=config.seed,
         device=device,
@@ -360,12 +362,14 @@ def choose_device(name: str) -> torch.device:
 def refuse_other_parameters(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
     """Refuse to continue a run under other parameters.
 
-    More ``steps`` than saved are no other parameters, nor are other ``n_eval`` and ``checkpoints``.
+    Other ``n_eval`` and ``checkpoints`` are no other parameters, nor are other ``steps`` where the learning rates do
+    not depend on how many there are.
 
     Raises:
         InputError: lists each difference.
     """
-    names = sorted({*saved, *wanted} - {"steps", "n_eval", "checkpoints"})
+    free = {"n_eval", "checkpoints"} | ({"steps"} if saved.get("schedule") == "constant" else set())
+    names = sorted({*saved, *wanted} - free)
     changed = [f"{n}: {saved.get(n)!r} there, {wanted.get(n)!r} here" for n in names if saved.get(n) != wanted.get(n)]
     if changed:
         raise InputError(

@@ -21,6 +21,7 @@ from ganbook.losses import check_adaptive, check_logits, get_loss, instance_nois
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
+from ganbook.schedules import Schedule
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -68,6 +69,8 @@ class GAN:
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
+        schedule: what both learning rates are multiplied by at a generator step, from `ganbook.schedules`; a
+            discriminator step has the factor of the generator step that follows it.
         ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
         seed: of the latents' own random stream.
         device: where the networks live.
@@ -93,6 +96,7 @@ class GAN:
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
+        schedule: Schedule | None = None,
         ema_decay: float = 0.999,
         seed: int = 0,
         device: str | torch.device = "cpu",
@@ -110,7 +114,7 @@ class GAN:
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
-        self.unroll, self.lr_d = unroll, lr_d
+        self.unroll = unroll
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -119,6 +123,8 @@ class GAN:
             check_adaptive(loss, augment)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
+        self.schedule, self.rates, self.steps_done = schedule, (lr_g, lr_d), 0
+        self._set_rates()
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
         self.ema.requires_grad_(False)
         self.rng = torch.Generator(self.device).manual_seed(seed)
@@ -193,11 +199,21 @@ class GAN:
             loss.backward()
         self.optimizer_g.step()
         self.ema.update_parameters(self.generator)
+        self.steps_done += 1
+        self._set_rates()
         return loss.detach()
 
+    def _set_rates(self) -> None:
+        if self.schedule is None:
+            return
+        factor = self.schedule(self.steps_done)
+        for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
     def _foreseen(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Judge:
-        seen = self.view(real)
-        return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=self.lr_d)
+        seen, rate = self.view(real), self.optimizer_d.param_groups[0]["lr"]
+        return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=rate)
 
     @torch.no_grad()
     def refresh_batchnorm(self, *, batches: int = 16, batch_size: int = 128) -> None:
@@ -254,6 +270,7 @@ class GAN:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "rng": self.rng.get_state(),
+            "steps_done": self.steps_done,
             **({} if self.augment_p is None else {"augment_p": self.augment_p}),
         }
 
@@ -269,6 +286,8 @@ class GAN:
                     if value.shape == parameter.shape:
                         moments[key] = torch.empty_like(parameter).copy_(value)
         self.rng.set_state(state["rng"])
+        self.steps_done = state.get("steps_done", 0)  # a file without it is older than schedules
+        self._set_rates()
         if self.augment_p is not None:
             self.augment_p = state["augment_p"].to(self.device)
 
