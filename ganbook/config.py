@@ -14,6 +14,7 @@ from ganbook.nn.augment import policy
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
 from ganbook.schedules import schedule
+from ganbook.speed import Speed
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Config:
     ema_decay: float = 0.999  # of the averaged generator, per step
     flip: bool = False  # mirror half of the images
     n_eval: int = 5000  # samples that the metrics see
+    precision: str = "float32"  # of the networks' passes: float32 or bf16 (autocast)
+    channels_last: bool = True  # the memory order in which convolutions are fastest
+    compile: str = "none"  # torch.compile: none, default or reduce-overhead (CUDA graphs)
     checkpoints: int = 2  # how many of the last checkpoints are kept
     seed: int = 0  # networks, latents and data order
 
@@ -63,6 +67,7 @@ class Config:
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
         for name in ("lr_g", "lr_d"):
             require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        Speed(self.precision, self.channels_last, self.compile)
         schedule(self.schedule, steps=self.steps, warmup=self.warmup)
         for name in ("beta1", "beta2", "ema_decay"):
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")

@@ -42,6 +42,7 @@ from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.schedules import schedule
+from ganbook.speed import Speed
 from ganbook.training import Batch, History, Hook, check_weights, train, watch_discriminator
 
 CHECKPOINT = "model.safetensors"
@@ -270,6 +271,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         betas=(config.beta1, config.beta2),
         schedule=schedule(config.schedule, steps=config.steps, warmup=config.warmup),
         ema_decay=config.ema_decay,
+        speed=Speed(config.precision, config.channels_last, config.compile),
         seed=config.seed,
         device=device,
     )

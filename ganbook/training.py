@@ -21,8 +21,8 @@ from ganbook.errors import DivergenceError, InputError
 
 REMEDIES = (
     "Usual remedies: a smaller learning rate (lr_d first); norm='spectral' in the discriminator; for an unbounded loss "
-    "(wasserstein, fgan_kl, fgan_pearson and their like) a Lipschitz constraint, norm='spectral' or penalty='wgan_gp'. "
-    "The chapter 'Training dynamics' shows how such runs get there."
+    "(wasserstein, fgan_kl, fgan_pearson and their like) a Lipschitz constraint, norm='spectral' or penalty='wgan_gp'; "
+    "precision='float32' in place of 'bf16'. The chapter 'Training dynamics' shows how such runs get there."
 )
 
 # losses of which the discriminator's part is never negative, and 0 exactly when it has won (a test looks)
