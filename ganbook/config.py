@@ -13,6 +13,8 @@ from ganbook.losses import check_adaptive, get_loss, no_targets
 from ganbook.nn.augment import policy
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
+from ganbook.schedules import schedule
+from ganbook.speed import Speed
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,28 @@ class Config:
     lr_d: float = 2.0e-4  # Adam's learning rate, discriminator
     beta1: float = 0.5  # Adam's first moment
     beta2: float = 0.999  # Adam's second moment
+    schedule: str = "constant"  # of both learning rates: a name in `ganbook.schedules.SCHEDULES`
+    warmup: int = 0  # generator steps over which the learning rates rise to the given ones
     ema_decay: float = 0.999  # of the averaged generator, per step
     flip: bool = False  # mirror half of the images
     n_eval: int = 5000  # samples that the metrics see
+    precision: str = "float32"  # of the networks' passes: float32 or bf16 (autocast)
+    channels_last: bool = True  # the memory order in which convolutions are fastest
+    compile: str = "none"  # torch.compile: none, default or reduce-overhead (CUDA graphs)
+    checkpoints: int = 2  # how many of the last checkpoints are kept
     seed: int = 0  # networks, latents and data order
 
     def __post_init__(self) -> None:
         get_loss(self.loss)
         check_family(self.network, resolution=self.resolution, norm=self.norm, attention=self.attention)
         self._check_regularisers()
-        for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval"):
+        for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval", "checkpoints"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
         for name in ("lr_g", "lr_d"):
             require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+        Speed(self.precision, self.channels_last, self.compile)
+        schedule(self.schedule, steps=self.steps, warmup=self.warmup)
         for name in ("beta1", "beta2", "ema_decay"):
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
 

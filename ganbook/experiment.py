@@ -7,6 +7,7 @@
 ``samples.png``        a sheet of samples from fixed latents
 ``environment.json``   git commit, versions, device, threads, wall clock
 ``model.safetensors``  the last checkpoint: networks, averaged generator, optimisers, random streams
+``earlier/``           the checkpoints before it, 1 the youngest
 ``tensorboard/``       live curves and image grids
 =====================  ==============================================================================
 """
@@ -34,13 +35,15 @@ from PIL import Image
 from torch import Tensor
 
 from ganbook import data
-from ganbook.checkpoint import load_state, save_state, unwritable, write_atomically
+from ganbook.checkpoint import EARLIER, load_newest, save_state, sweep, unwritable, write_atomically
 from ganbook.config import Config
-from ganbook.errors import DivergenceError, InputError
+from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
-from ganbook.training import Batch, History, Hook, train
+from ganbook.schedules import schedule
+from ganbook.speed import Speed
+from ganbook.training import Batch, History, Hook, check_weights, train, watch_discriminator
 
 CHECKPOINT = "model.safetensors"
 PARAMS = "params.json"
@@ -74,19 +77,29 @@ class Run:
             self.images, config.batch_size, seed=config.seed, device=self.device, flip=config.flip
         )
         self.history = History()
+        self._saved_step: int | None = None  # where this object last wrote a checkpoint
         self.environment = environment(self.device)  # now: the code that is loaded, not what lies there at the end
 
-    def train(self, *, hooks: tuple[Hook, ...] = (), log_every: int = 50, progress: bool = True) -> History:
-        """Train to the configured number of steps, keeping a checkpoint; continues where a checkpoint left off.
+    def train(
+        self,
+        *,
+        hooks: tuple[Hook, ...] = (),
+        log_every: int = 50,
+        checkpoint_seconds: float = 60.0,
+        progress: bool = True,
+    ) -> History:
+        """Train to the configured number of steps, keeping checkpoints; continues where a checkpoint left off.
 
         Args:
             hooks: called with the history every ``log_every`` steps.
+            checkpoint_seconds: after so long a checkpoint is written with the next row of the history.
 
         Raises:
-            DivergenceError: a loss became non-finite; names the step and the last good checkpoint.
+            DivergenceError: a loss or weight became non-finite; names the step and the last good checkpoint.
         """
         self.write_params()
         path = self.folder / CHECKPOINT
+        sweep(path)
         try:
             train(
                 self.gan,
@@ -94,14 +107,19 @@ class Run:
                 steps=self.config.steps,
                 n_dis=self.config.n_dis,
                 log_every=log_every,
-                hooks=(*hooks, self._keep_checkpoint(every_seconds=60.0)),
+                hooks=(
+                    *hooks,
+                    watch_discriminator(self.config.loss),
+                    self._keep_checkpoint(every_seconds=checkpoint_seconds),
+                ),
                 history=self.history,
                 progress=progress,
             )
+            if self._saved_step != self.history.step:
+                self.save_checkpoint()
         except DivergenceError as error:
             kept = f"The last good checkpoint is {path}." if path.exists() else "There was no checkpoint yet."
             raise DivergenceError(f"{error} {kept}") from None
-        self.save_checkpoint()
         self.write_history()
         return self.history
 
@@ -121,7 +139,12 @@ class Run:
         return image_sheet(self.gan.sample(z, labels), columns=self.n_classes or SHEET_COLUMNS)
 
     def save_checkpoint(self) -> None:
-        """Write the whole state to ``model.safetensors``, atomically."""
+        """Write the whole state to ``model.safetensors``, atomically; the one before moves to ``earlier/``.
+
+        Raises:
+            DivergenceError: a weight is NaN or infinite, as after a last step with finite losses: nothing is written.
+        """
+        check_weights((self.gan.generator, self.gan.discriminator, self.gan.ema), self.history.step)
         state = {
             "config": asdict(self.config),
             "n_classes": self.n_classes,
@@ -130,22 +153,23 @@ class Run:
             "batches": self.batches.state_dict(),
             "history": {"rows": self.history.rows, "step": self.history.step, "seconds": self.history.seconds},
         }
-        save_state(state, self.folder / CHECKPOINT)
+        save_state(state, self.folder / CHECKPOINT, keep=self.config.checkpoints)
+        self._saved_step = self.history.step
 
     def resume(self) -> bool:
-        """Restore the folder's checkpoint if there is one; returns whether there was.
+        """Restore the newest readable checkpoint of the folder if there is one; returns whether there was.
 
         Raises:
             InputError: the checkpoint belongs to other parameters; the message lists the differences.
-            DataError: the checkpoint is damaged.
+            DataError: no checkpoint can be read, or it is not one of these networks.
         """
         path = self.folder / CHECKPOINT
-        if not path.exists():
+        if not path.exists() and not (self.folder / EARLIER).exists():
             return False
-        state = load_state(path)
-        saved = asdict(Config.from_mapping(state["config"]))  # parameters that are newer than the file have defaults
-        refuse_other_parameters(saved, asdict(self.config), path)
-        self.gan.load_state_dict(state["gan"])
+        state, path = load_newest(path)
+        saved = saved_config(state, path)
+        refuse_other_parameters(asdict(saved), asdict(self.config), path)
+        restore_gan(self.gan, state, path)
         self.batches.load_state_dict(state["batches"])
         self.history = History(**state["history"])
         return True
@@ -245,7 +269,9 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),
+        schedule=schedule(config.schedule, steps=config.steps, warmup=config.warmup),
         ema_decay=config.ema_decay,
+        speed=Speed(config.precision, config.channels_last, config.compile),
         seed=config.seed,
         device=device,
     )
@@ -257,11 +283,49 @@ def load_trained(folder: str | Path, *, device: str = "auto") -> tuple[Config, G
     Raises:
         DataError: there is no readable checkpoint in the folder.
     """
-    state = load_state(Path(folder) / CHECKPOINT)
-    config = Config.from_mapping(state["config"])
+    state, path = load_newest(Path(folder) / CHECKPOINT)
+    config = saved_config(state, path)
     gan = build_gan(config, channels=state["channels"], n_classes=state["n_classes"], device=choose_device(device))
-    gan.load_state_dict(state["gan"])
+    restore_gan(gan, state, path)
     return config, gan
+
+
+def saved_config(state: Any, path: Path) -> Config:
+    """The configuration in a checkpoint; parameters that are newer than the file have their defaults.
+
+    Raises:
+        DataError: a file of another program, or of another version with parameters that this one does not know.
+    """
+    parts = {"config", "n_classes", "channels", "gan", "batches", "history"}
+    missing = sorted(parts - set(state)) if isinstance(state, dict) else sorted(parts)
+    if missing:
+        raise DataError(
+            f"{path} is no checkpoint of a run: it has no {', '.join(missing)}. Give the folder of a run that "
+            "`ganbook train` or an experiment notebook wrote."
+        )
+    try:
+        return Config.from_mapping(state["config"])
+    except InputError as error:
+        raise DataError(
+            f"{path} was written by another version of ganbook: {error} Use the version named in environment.json "
+            "beside it, or train again."
+        ) from None
+
+
+def restore_gan(gan: GAN, state: Mapping[str, Any], path: Path) -> None:
+    """Put a checkpoint's networks, optimisers and random stream into ``gan``.
+
+    Raises:
+        DataError: the networks in the file are others than the configuration describes.
+    """
+    try:
+        gan.load_state_dict(state["gan"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path} does not fit the networks that its own parameters describe ({reason}). It was written by another "
+            "version of ganbook: use that one, or train again."
+        ) from None
 
 
 def sheet_latents(latent_dim: int, rows: int, n_classes: int) -> tuple[Tensor, Tensor | None]:
@@ -298,12 +362,16 @@ def choose_device(name: str) -> torch.device:
 
 
 def refuse_other_parameters(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
-    """Refuse to continue a run under other parameters; more ``steps`` than saved are no other parameters.
+    """Refuse to continue a run under other parameters.
+
+    Other ``n_eval`` and ``checkpoints`` are no other parameters, nor are other ``steps`` where the learning rates do
+    not depend on how many there are.
 
     Raises:
         InputError: lists each difference.
     """
-    names = sorted({*saved, *wanted} - {"steps", "n_eval"})
+    free = {"n_eval", "checkpoints"} | ({"steps"} if saved.get("schedule") == "constant" else set())
+    names = sorted({*saved, *wanted} - free)
     changed = [f"{n}: {saved.get(n)!r} there, {wanted.get(n)!r} here" for n in names if saved.get(n) != wanted.get(n)]
     if changed:
         raise InputError(

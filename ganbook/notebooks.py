@@ -39,6 +39,7 @@ INPUTS = "inputs.json"
 # what a run may leave in its folder; all of it goes when the run starts anew from other inputs
 RUN_FILES = [EXECUTED, LOG, RECORD, COMPLETE, FAILURE, INPUTS]
 RUN_FILES += ["params.json", "history.csv", "samples.png", "environment.json", "model.safetensors", "tensorboard"]
+RUN_FILES += ["earlier"]  # checkpoints
 
 FOLDER_PARAMETER = "out"  # the parameter that tells an experiment notebook where to write its record
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}

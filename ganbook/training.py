@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ganbook.errors import DivergenceError, InputError
+
+REMEDIES = (
+    "Usual remedies: a smaller learning rate (lr_d first); norm='spectral' in the discriminator; for an unbounded loss "
+    "(wasserstein, fgan_kl, fgan_pearson and their like) a Lipschitz constraint, norm='spectral' or penalty='wgan_gp'; "
+    "precision='float32' in place of 'bf16'. The chapter 'Training dynamics' shows how such runs get there."
+)
+
+# losses of which the discriminator's part is never negative, and 0 exactly when it has won (a test looks)
+WON_AT_ZERO = {"minimax", "nonsaturating", "lsgan", "hinge", "rpgan", "fgan_gan"}
 
 Batch = tuple[Tensor, Tensor | None]
 Row = dict[str, float]
@@ -108,6 +118,51 @@ def train(
     return history
 
 
+def watch_discriminator(loss: str, *, below: float = 0.01, steps: int = 1000) -> Hook:
+    """A hook that warns, once, of a discriminator that has won: its loss has been near 0 for long.
+
+    Its logits then saturate, and what the generator still learns from them is noise (Arjovsky & Bottou 2017, section
+    2). Says nothing where 0 is not the value of a won game: a Wasserstein critic's loss is a distance.
+
+    Args:
+        loss: a name in `ganbook.losses.LOSSES` or `F_GAN_LOSSES`.
+        below: the discriminator's mean loss counts as 0 below this.
+        steps: generator steps for which it has to stay there, without a break.
+    """
+    since: int | None = None  # the first step of the present stretch near 0
+    warned = loss not in WON_AT_ZERO
+
+    def watch(history: History) -> None:
+        nonlocal since, warned
+        if history.rows[-1]["d_loss"] >= below:
+            since = None
+        elif since is None:
+            since = history.step
+        if since is not None and not warned and history.step - since >= steps:
+            warned = True
+            warnings.warn(
+                f"The discriminator's loss has been below {below} for {history.step - since} steps, up to step "
+                f"{history.step}: it tells real from fake without effort, and the generator hardly learns. Known "
+                "remedies: a smaller lr_d or a smaller n_dis; penalty='r1' or norm='spectral' in the discriminator; "
+                "instance_noise, or real_target below 1; for a small data set augment='color,translation,cutout'. The "
+                "chapters 'The minimax game' and 'Training dynamics' show why.",
+                stacklevel=2,
+            )
+
+    return watch
+
+
+def check_weights(networks: Iterable[nn.Module], step: int) -> None:
+    """Refuse networks with a NaN or an infinite number: a checkpoint of them could never be continued.
+
+    Raises:
+        DivergenceError: names the step and what usually helps.
+    """
+    weights = [p for network in networks for p in network.state_dict().values() if p.is_floating_point()]
+    if not all(weight.isfinite().all() for weight in weights):
+        raise DivergenceError(f"A weight became NaN or infinite by step {step}; training stopped. {REMEDIES}")
+
+
 def check_finite(losses: Tensor, history: History) -> None:
     """Stop at the first non-finite loss.
 
@@ -125,7 +180,5 @@ def check_finite(losses: Tensor, history: History) -> None:
     value = losses[row][bad[row]][0].item()
     raise DivergenceError(
         f"The {which} loss became {'NaN' if math.isnan(value) else value} at step "
-        f"{history.step - len(losses) + row + 1}; training stopped. Usual remedies: a smaller learning rate "
-        "(lr_d first), another loss (unbounded critics, loss=wasserstein, need a Lipschitz constraint such as "
-        "norm=spectral), or norm=spectral in the discriminator."
+        f"{history.step - len(losses) + row + 1}; training stopped. {REMEDIES}"
     )

@@ -1,10 +1,13 @@
 """The loop: how often each player steps, what is logged, and what stops it."""
 
+import warnings
+
 import pytest
 import torch
 
 from ganbook.errors import DivergenceError, InputError
-from ganbook.training import History, train
+from ganbook.losses import F_GAN_LOSSES, LOSSES
+from ganbook.training import WON_AT_ZERO, History, train, watch_discriminator
 
 
 class Recorder:
@@ -58,7 +61,7 @@ def test_a_history_is_continued():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_non_finite_loss_stops_the_run_and_names_step_and_player(value):
     model = Recorder(bad_step=5, value=value)
-    with pytest.raises(DivergenceError, match="generator loss became .* at step 5;.*remedies"):
+    with pytest.raises(DivergenceError, match="generator loss became .* at step 5;.*remedies.*Training dynamics"):
         train(model, stream(), steps=100, log_every=4, progress=False)
     assert model.g_steps == 8  # noticed at the end of its interval
 
@@ -66,3 +69,39 @@ def test_a_non_finite_loss_stops_the_run_and_names_step_and_player(value):
 def test_steps_count_from_one():
     with pytest.raises(InputError, match="count from 1, got 0"):
         train(Recorder(), stream(), steps=0)
+
+
+def watched(d_losses, *, loss="hinge", every=100):
+    """The history steps at which the hook warned, for one d_loss a row."""
+    watch, history, said = watch_discriminator(loss), History(), []
+    for value in d_losses:
+        history.step += every
+        history.rows.append({"step": float(history.step), "d_loss": value})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            watch(history)
+        said += [(history.step, str(warning.message)) for warning in caught]
+    return said
+
+
+def test_a_discriminator_that_has_won_for_long_is_reported_once_with_remedies():
+    ((step, text),) = watched([0.5, 0.5, *[0.001] * 30])
+    assert step == 1300  # near 0 from step 300 on
+    for word in ("below 0.01 for 1000 steps", "up to step 1300", "penalty='r1'", "augment=", "'Training dynamics'"):
+        assert word in text
+
+
+def test_a_healthy_or_unbounded_loss_is_not_reported():
+    assert watched([0.001] * 9 + [0.5] + [0.001] * 9 + [0.5]) == []
+    assert watched([0.0] * 50, loss="wasserstein") == [] and watched([-30.0] * 50, loss="fgan_kl") == []
+
+
+@pytest.mark.parametrize("name", LOSSES | F_GAN_LOSSES)
+def test_zero_is_the_loss_of_a_won_game_for_exactly_these(name):
+    """Never negative, and within 0.01 of 0 only where every real logit is far above every fake one."""
+    loss = (LOSSES | F_GAN_LOSSES)[name]
+    logits = torch.linspace(-12, 12, 97, dtype=torch.float64)
+    real, fake = (grid.flatten() for grid in torch.meshgrid(logits, logits, indexing="ij"))
+    value = loss.d(real, fake)
+    won = (value.abs() < 0.01) & (real - fake >= 1)
+    assert ((value >= 0).all() and won.any() and not (value < 0.01)[real <= fake].any()) == (name in WON_AT_ZERO)

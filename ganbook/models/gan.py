@@ -21,7 +21,10 @@ from ganbook.losses import check_adaptive, check_logits, get_loss, instance_nois
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
+from ganbook.schedules import Schedule
+from ganbook.speed import Speed, full
 
+DEFAULT_SPEED = Speed()
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
@@ -68,7 +71,10 @@ class GAN:
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
+        schedule: what both learning rates are multiplied by at a generator step, from `ganbook.schedules`; a
+            discriminator step has the factor of the generator step that follows it.
         ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
+        speed: switches of `ganbook.speed`, which change how fast a step is and not what it computes.
         seed: of the latents' own random stream.
         device: where the networks live.
 
@@ -93,15 +99,16 @@ class GAN:
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
+        schedule: Schedule | None = None,
         ema_decay: float = 0.999,
+        speed: Speed = DEFAULT_SPEED,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        # channels_last is the layout in which CPU and GPU convolutions are fastest; it changes no value's meaning
-        self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        self.generator, self.discriminator, self.speed = generator.to(self.device), discriminator.to(self.device), speed
         for network in (self.generator, self.discriminator):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+            speed.lay_out(network)
         self.latent_dim = cast(int, generator.latent_dim)
         self.n_classes = cast(int, getattr(generator, "n_classes", 0))
         self.loss = get_loss(loss)
@@ -110,7 +117,7 @@ class GAN:
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
-        self.unroll, self.lr_d = unroll, lr_d
+        self.unroll = unroll
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -119,9 +126,12 @@ class GAN:
             check_adaptive(loss, augment)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
+        self.schedule, self.rates, self.steps_done = schedule, (lr_g, lr_d), 0
+        self._set_rates()
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
         self.ema.requires_grad_(False)
         self.rng = torch.Generator(self.device).manual_seed(seed)
+        speed.compile_in_place(self.generator, self.discriminator)  # after the averaged copy, which stays as written
 
     def latents(self, n: int) -> Float[Tensor, "n latent"]:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
@@ -142,9 +152,10 @@ class GAN:
         Returns:
             The mean adversarial loss before the step, without the penalty, detached, still on the device.
         """
+        self.speed.begin_step()
         with torch.no_grad():
-            fake = self.view(self.generator(self.latents(len(real)), labels))
-        real = self.view(real)
+            fake = self._fakes(len(real), labels)
+        real = self.view(self.speed.arranged(real))
         real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
         loss = self._d_loss(real_logits, fake_logits).mean()
@@ -161,12 +172,18 @@ class GAN:
             self.augment_p = adapted(self.augment_p, real_logits, target=self.ada_target)
         return loss.detach()
 
+    def _fakes(self, n: int, labels: Tensor | None) -> Tensor:
+        with self.speed.autocast(self.device):
+            fake = self.generator(self.latents(n), labels)
+        return self.view(full(fake))
+
     def _judge(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        if not self.joint_batch:
-            return self.discriminator(real, labels), self.discriminator(fake, labels)
-        both = None if labels is None else torch.cat([labels, labels])
-        real_logits, fake_logits = self.discriminator(torch.cat([real, fake]), both).chunk(2)
-        return real_logits, fake_logits
+        with self.speed.autocast(self.device):
+            if not self.joint_batch:
+                return full(self.discriminator(real, labels)), full(self.discriminator(fake, labels))
+            both = None if labels is None else torch.cat([labels, labels])
+            real_logits, fake_logits = full(self.discriminator(torch.cat([real, fake]), both)).chunk(2)
+            return real_logits, fake_logits
 
     def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         if self.real_target == 1 or self.loss.smooth_d is None:
@@ -181,23 +198,35 @@ class GAN:
         Returns:
             The mean loss before the step, detached, still on the device.
         """
+        self.speed.begin_step()
         with frozen(self.discriminator):
-            fake = self.view(self.generator(self.latents(len(real)), labels))
+            fake = self._fakes(len(real), labels)
             judge = self._foreseen(real, fake, labels) if self.unroll else self.discriminator
-            fake_logits = judge(fake, labels)
-            # the other losses ignore their first argument: it costs no forward pass
-            real_logits = judge(self.view(real), labels) if self.loss.relativistic else fake_logits
+            with self.speed.autocast(self.device):
+                fake_logits = full(judge(fake, labels))
+                # the other losses ignore their first argument: it costs no forward pass
+                real_logits = full(judge(self.view(real), labels)) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()
         self.optimizer_g.step()
         self.ema.update_parameters(self.generator)
+        self.steps_done += 1
+        self._set_rates()
         return loss.detach()
 
+    def _set_rates(self) -> None:
+        if self.schedule is None:
+            return
+        factor = self.schedule(self.steps_done)
+        for optimizer, rate in zip((self.optimizer_g, self.optimizer_d), self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
     def _foreseen(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Judge:
-        seen = self.view(real)
-        return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=self.lr_d)
+        seen, rate = self.view(real), self.optimizer_d.param_groups[0]["lr"]
+        return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=rate)
 
     @torch.no_grad()
     def refresh_batchnorm(self, *, batches: int = 16, batch_size: int = 128) -> None:
@@ -254,6 +283,7 @@ class GAN:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "rng": self.rng.get_state(),
+            "steps_done": self.steps_done,
             **({} if self.augment_p is None else {"augment_p": self.augment_p}),
         }
 
@@ -269,6 +299,8 @@ class GAN:
                     if value.shape == parameter.shape:
                         moments[key] = torch.empty_like(parameter).copy_(value)
         self.rng.set_state(state["rng"])
+        self.steps_done = state.get("steps_done", 0)  # a file without it is older than schedules
+        self._set_rates()
         if self.augment_p is not None:
             self.augment_p = state["augment_p"].to(self.device)
 
