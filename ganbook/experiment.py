@@ -38,6 +38,7 @@ from ganbook.checkpoint import load_state, save_state, unwritable, write_atomica
 from ganbook.config import Config
 from ganbook.errors import DivergenceError, InputError
 from ganbook.models.gan import GAN
+from ganbook.models.progressive import Plan, Progressive
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.training import Batch, History, Hook, train
@@ -70,6 +71,7 @@ class Run:
         if config.conditional and self.images.labels is None:
             raise InputError(f"Data set {config.dataset!r} has no labels. Set conditional=False to train without.")
         self.gan = build_gan(config, channels=self.images.images.shape[1], n_classes=self.n_classes, device=self.device)
+        self.growth = growing(self.gan, config)
         self.batches = data.Batches(
             self.images, config.batch_size, seed=config.seed, device=self.device, flip=config.flip
         )
@@ -89,7 +91,7 @@ class Run:
         path = self.folder / CHECKPOINT
         try:
             train(
-                self.gan,
+                self.growth or self.gan,
                 self.batches if self.config.conditional else unlabelled(self.batches),
                 steps=self.config.steps,
                 n_dis=self.config.n_dis,
@@ -126,6 +128,7 @@ class Run:
             "config": asdict(self.config),
             "n_classes": self.n_classes,
             "channels": self.images.images.shape[1],
+            **({} if self.growth is None else {"growth": self.growth.position()}),
             "gan": self.gan.state_dict(),
             "batches": self.batches.state_dict(),
             "history": {"rows": self.history.rows, "step": self.history.step, "seconds": self.history.seconds},
@@ -148,6 +151,8 @@ class Run:
         self.gan.load_state_dict(state["gan"])
         self.batches.load_state_dict(state["batches"])
         self.history = History(**state["history"])
+        if self.growth is not None:
+            self.growth.go_to(state["growth"])
         return True
 
     def write_params(self) -> None:
@@ -249,6 +254,13 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         seed=config.seed,
         device=device,
     )
+
+
+def growing(gan: GAN, config: Config) -> Progressive | None:
+    """The GAN led by the configuration's plan, if it has one."""
+    if config.plan == "none":
+        return None
+    return Progressive(gan, Plan.parse(config.plan), reset=config.plan_reset, pyramid=config.pyramid)
 
 
 def load_trained(folder: str | Path, *, device: str = "auto") -> tuple[Config, GAN]:

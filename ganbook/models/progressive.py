@@ -269,30 +269,37 @@ class Progressive:
             for optimizer in (self.gan.optimizer_g, self.gan.optimizer_d):
                 optimizer.state = defaultdict(dict)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything a later step depends on: the GAN, and where in which plan it stands."""
-        growth = {"plan": str(self.plan), "reset": self.reset, "pyramid": self.pyramid}
-        return {"gan": self.gan.state_dict(), "growth": {**growth, "step": self.step, "phase": list(self.phase)}}
+    def position(self) -> dict[str, Any]:
+        """Where in which plan this stands; with the GAN's own state it is all that a later step depends on."""
+        place = {"step": self.step, "phase": list(self.phase)}
+        return {"plan": str(self.plan), "reset": self.reset, "pyramid": self.pyramid, **place}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`.
+    def go_to(self, position: dict[str, Any]) -> None:
+        """Continue where `position` was taken; the GAN's state is restored apart.
 
         Raises:
-            InputError: the state was reached by another plan; the message lists the differences.
+            InputError: it was reached by another plan; the message lists the differences.
         """
-        growth = state["growth"]
-        here = {"reset": self.reset, "pyramid": self.pyramid}
-        changed = [f"{name}: {growth[name]!r} there, {value!r} here" for name, value in here.items()]
-        changed = [line for line, (name, value) in zip(changed, here.items(), strict=True) if growth[name] != value]
-        changed = plan_differences(Plan.parse(growth["plan"]), self.plan) + changed
+        changed = plan_differences(Plan.parse(position["plan"]), self.plan)
+        for name, here in (("reset", self.reset), ("pyramid", self.pyramid)):
+            if position[name] != here:
+                changed.append(f"{name}: {position[name]!r} there, {here!r} here")
         if changed:
             raise InputError(
                 f"This state was reached by another plan ({'; '.join(changed)}). Resume it with its own, or start "
                 "again with the new one."
             )
+        resolution, whole = position["phase"]
+        self.step, self.phase = position["step"], (resolution, whole)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The GAN's state and the `position`."""
+        return {"gan": self.gan.state_dict(), "position": self.position()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; a state of another plan is refused as in `go_to`."""
+        self.go_to(state["position"])
         self.gan.load_state_dict(state["gan"])
-        resolution, whole = growth["phase"]
-        self.step, self.phase = growth["step"], (resolution, whole)
 
 
 def plan_differences(there: Plan, here: Plan) -> list[str]:

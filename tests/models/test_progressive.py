@@ -6,7 +6,9 @@ from torch.nn.functional import interpolate
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganbook.checkpoint import load_state, save_state
+from ganbook.config import Config
 from ganbook.errors import InputError
+from ganbook.experiment import Run, load_trained
 from ganbook.models.gan import GAN
 from ganbook.models.progressive import Plan, Progressive, Stage, area, faded, nearest
 from ganbook.nn import dcgan, pggan
@@ -253,3 +255,58 @@ def test_a_state_of_another_plan_is_refused_with_the_differences():
     late = Progressive(small_gan(), Plan.parse("8:4,16:3+2"))
     with pytest.raises(InputError, match=r"stage 4:2 there, 8:4 here; .*stage 16:3\+2 there, none here"):
         late.load_state_dict(state)
+
+
+def tiny_run(folder, **changes):
+    config = {
+        "dataset": "emoji:twemoji",
+        "conditional": False,
+        "resolution": 8,
+        "network": "pggan",
+        "norm": "spectral",
+        "plan": "4:2,8:4+2",
+    }
+    sizes = {"width_g": 4, "width_d": 4, "latent_dim": 4, "batch_size": 8, "steps": 9}
+    return Run(Config.from_mapping({**config, **sizes, **changes}), folder, device="cpu")
+
+
+def test_a_run_follows_its_plan_and_resumes_within_a_fade(tmp_path):
+    whole = tiny_run(tmp_path / "whole")
+    whole.train(progress=False)
+
+    def stop(history):
+        if history.step == 4:
+            part.save_checkpoint()
+            raise KeyboardInterrupt
+
+    part = tiny_run(tmp_path / "part")
+    with pytest.raises(KeyboardInterrupt):
+        part.train(log_every=1, hooks=(stop,), progress=False)
+    config, gan = load_trained(tmp_path / "part", device="cpu")
+    assert config.plan == "4:2,8:4+2" and gan.ema.module.alpha == 0.25  # a checkpoint samples as it was left
+    part = tiny_run(tmp_path / "part")
+    assert part.resume() and part.growth.step == 4
+    part.train(progress=False)
+    assert torch.equal(whole.sample(5)[0], part.sample(5)[0])
+    assert whole.sample(5)[0].shape == (5, 3, 8, 8)
+    with pytest.raises(InputError, match="plan: '4:2,8:4\\+2' there, '4:3,8:4\\+2' here"):
+        tiny_run(tmp_path / "part", plan="4:3,8:4+2").resume()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "dcgan", "resolution": 32}, "only pggan grows"),
+        ({"plan": "4:2,8:0"}, "at least one generator step"),
+        ({"plan": "4:2"}, "ends at 4 pixels, but resolution=8"),
+        ({"steps": 7}, "takes 8 generator steps, but steps=7"),
+        ({"plan_reset": "always"}, "plan_reset must be one of never, stage, phase, got 'always'"),
+        ({"pyramid": "bicubic"}, "pyramid must be one of area, nearest, got 'bicubic'"),
+        ({"resolution": 12}, "pggan' makes images of 4, 8, 16, .* got resolution=12"),
+        ({"norm": "batch"}, "built with equalised or spectral"),
+        ({"batch_size": 100_000}, "batch_size must be 1 … .*, the size of"),
+    ],
+)
+def test_a_run_refuses_what_cannot_grow(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        tiny_run(tmp_path, **changes)
