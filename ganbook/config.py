@@ -21,9 +21,9 @@ class Config:
     """One GAN run; a run is its parameters, so two runs with equal ones are the same run."""
 
     dataset: str = "mnist"  # a name that `ganbook.data.load` knows
-    resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan); pggan: 4, 8, 16, …
+    resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan); pggan, r3gan: 4, 8, 16, …
     conditional: bool = True  # give both networks the class label
-    network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet, sagan or pggan
+    network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet, sagan, pggan or r3gan
     attention: str = "none"  # sagan: sides of the feature maps with self-attention, such as 16 or 8,16
     plan: str = "none"  # pggan: its stages, pixels:steps or pixels:fading+stabilising, such as 4:100,8:200+200
     plan_reset: str = "stage"  # with a plan: the optimisers forget their moments never, at each stage or each phase

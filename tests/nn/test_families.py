@@ -9,11 +9,11 @@ from torch import nn
 from ganbook.config import Config
 from ganbook.errors import InputError
 from ganbook.experiment import build_gan
-from ganbook.nn import dcgan, pggan, resnet, sagan
+from ganbook.nn import dcgan, pggan, r3gan, resnet, sagan
 from ganbook.nn.attention import SelfAttention2d
 from ganbook.nn.families import FAMILIES, Sizes, places
 
-MODULES = {"dcgan": dcgan, "resnet": resnet, "sagan": sagan, "pggan": pggan}
+MODULES = {"dcgan": dcgan, "resnet": resnet, "sagan": sagan, "pggan": pggan, "r3gan": r3gan}
 
 
 @pytest.mark.parametrize(
