@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ganbook.errors import InputError, unknown_name
 from ganbook.losses import check_adaptive, get_loss, no_targets
+from ganbook.models.progressive import PYRAMIDS, RESETS, Plan
 from ganbook.nn.augment import policy
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
@@ -22,12 +23,15 @@ class Config:
     """One GAN run; a run is its parameters, so two runs with equal ones are the same run."""
 
     dataset: str = "mnist"  # a name that `ganbook.data.load` knows
-    resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan)
+    resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan); pggan, r3gan: 4, 8, 16, …
     conditional: bool = True  # give both networks the class label
-    network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet or sagan
+    network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet, sagan, pggan or r3gan
     attention: str = "none"  # sagan: sides of the feature maps with self-attention, such as 16 or 8,16
+    plan: str = "none"  # pggan: its stages, pixels:steps or pixels:fading+stabilising, such as 4:100,8:200+200
+    plan_reset: str = "stage"  # with a plan: the optimisers forget their moments never, at each stage or each phase
+    pyramid: str = "area"  # with a plan: how real images are shrunk, area (antialiased) or nearest
     loss: str = "nonsaturating"  # a name in `ganbook.losses.LOSSES` or `F_GAN_LOSSES`
-    norm: str = "batch"  # discriminator: batch (dcgan only), spectral or none
+    norm: str = "batch"  # discriminator: batch (dcgan only), spectral, none or equalised (pggan only)
     penalty: str = "none"  # on the discriminator's slope: a name in `ganbook.penalties.PENALTIES`, or none
     penalty_weight: float = 0.0  # the paper's λ or γ; 0 with penalty none only
     clip: float = 0.0  # clamp the discriminator's weights to [-clip, clip]; 0 for no clipping
@@ -62,6 +66,10 @@ class Config:
         get_loss(self.loss)
         check_family(self.network, resolution=self.resolution, norm=self.norm, attention=self.attention)
         self._check_regularisers()
+        if self.plan != "none":
+            check_plan(self.plan, self.network, resolution=self.resolution, steps=self.steps)
+        require("plan_reset", self.plan_reset, self.plan_reset in RESETS, f"one of {', '.join(RESETS)}")
+        require("pyramid", self.pyramid, self.pyramid in PYRAMIDS, f"one of {', '.join(PYRAMIDS)}")
         for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval", "checkpoints"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
@@ -122,6 +130,30 @@ def checked(name: str, value: Any, kind: type) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"Parameter {name} is a finite number, got {value}.")
     return value
+
+
+def check_plan(text: str, network: str, *, resolution: int, steps: int) -> None:
+    """Refuse a plan that such a run cannot follow to its end.
+
+    Raises:
+        InputError: no plan at all, networks that do not grow, another last resolution, or more steps than the run has.
+    """
+    plan = Plan.parse(text)
+    if network != "pggan":
+        raise InputError(
+            f"network={network!r} and plan={text!r} are incompatible: only pggan grows. Choose network='pggan', or "
+            "plan='none'."
+        )
+    if plan.stages[-1].resolution != resolution:
+        raise InputError(
+            f"plan={text!r} ends at {plan.stages[-1].resolution} pixels, but resolution={resolution}. Let the last "
+            "stage be the run's resolution."
+        )
+    if plan.steps > steps:
+        raise InputError(
+            f"plan={text!r} takes {plan.steps} generator steps, but steps={steps}. Shorten the plan, or set steps to "
+            f"{plan.steps} or more: what is left over goes to the last stage."
+        )
 
 
 def require(name: str, value: Any, holds: bool, expected: str) -> None:

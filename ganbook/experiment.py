@@ -39,6 +39,7 @@ from ganbook.checkpoint import EARLIER, load_newest, save_state, sweep, unwritab
 from ganbook.config import Config
 from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
+from ganbook.models.progressive import Plan, Progressive
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.schedules import schedule
@@ -73,6 +74,7 @@ class Run:
         if config.conditional and self.images.labels is None:
             raise InputError(f"Data set {config.dataset!r} has no labels. Set conditional=False to train without.")
         self.gan = build_gan(config, channels=self.images.images.shape[1], n_classes=self.n_classes, device=self.device)
+        self.growth = growing(self.gan, config)
         self.batches = data.Batches(
             self.images, config.batch_size, seed=config.seed, device=self.device, flip=config.flip
         )
@@ -102,7 +104,7 @@ class Run:
         sweep(path)
         try:
             train(
-                self.gan,
+                self.growth or self.gan,
                 self.batches if self.config.conditional else unlabelled(self.batches),
                 steps=self.config.steps,
                 n_dis=self.config.n_dis,
@@ -149,6 +151,7 @@ class Run:
             "config": asdict(self.config),
             "n_classes": self.n_classes,
             "channels": self.images.images.shape[1],
+            **({} if self.growth is None else {"growth": self.growth.position()}),
             "gan": self.gan.state_dict(),
             "batches": self.batches.state_dict(),
             "history": {"rows": self.history.rows, "step": self.history.step, "seconds": self.history.seconds},
@@ -172,6 +175,8 @@ class Run:
         restore_gan(self.gan, state, path)
         self.batches.load_state_dict(state["batches"])
         self.history = History(**state["history"])
+        if self.growth is not None:
+            self.growth.go_to(state["growth"])
         return True
 
     def write_params(self) -> None:
@@ -275,6 +280,13 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         seed=config.seed,
         device=device,
     )
+
+
+def growing(gan: GAN, config: Config) -> Progressive | None:
+    """The GAN led by the configuration's plan, if it has one."""
+    if config.plan == "none":
+        return None
+    return Progressive(gan, Plan.parse(config.plan), reset=config.plan_reset, pyramid=config.pyramid)
 
 
 def load_trained(folder: str | Path, *, device: str = "auto") -> tuple[Config, GAN]:

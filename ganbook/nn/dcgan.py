@@ -2,8 +2,12 @@
 
 The paper's guidelines: strided convolutions instead of pooling, BatchNorm in both networks except at the image ends,
 ReLU and a last tanh in the generator, LeakyReLU(0.2) in the discriminator, no hidden dense layers, weights from
-N(0, 0.02²). Labels enter the generator one-hot beside the latent (Mirza & Osindero 2014) and the discriminator as a
-projection, ``D(x, y) = w·h(x) + e_y·h(x)`` (Miyato & Koyama 2018, eq. 6).
+N(0, 0.02²). The paper's figure 1 draws kernels of 5; they are 4 here unless asked otherwise, as in most later DCGANs: a
+side that the stride divides lays the same number of products over every pixel, where 5 leaves a checkerboard (Odena,
+Dumoulin & Olah 2016). Feature maps are the same.
+
+Labels enter the generator one-hot beside the latent (Mirza & Osindero 2014) and the discriminator as a projection,
+``D(x, y) = w·h(x) + e_y·h(x)`` (Miyato & Koyama 2018, eq. 6).
 
 One-hot, and not a learned N(0, 1) embedding as wide as the latent: such an embedding carries as much variance as z,
 and the generator then learns one picture a class and ignores z (seen here: the spread within a class fell to a tenth
@@ -23,6 +27,8 @@ from ganbook.errors import InputError, unknown_name
 # resolution: (side of the first feature map, how often it is doubled)
 STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}
 NORMS = ("batch", "spectral", "none")
+# side of a kernel: (padding, output padding of the transposed one) that halve and double exactly
+KERNELS = {4: (1, 0), 5: (2, 1)}
 
 
 def stages(resolution: int) -> tuple[int, int]:
@@ -37,6 +43,17 @@ def stages(resolution: int) -> tuple[int, int]:
             "Choose one of these; ganbook.data resizes the images to it."
         )
     return STAGES[resolution]
+
+
+def paddings(kernel: int) -> tuple[int, int]:
+    """What to add around a map so that a kernel of stride 2 halves it, and its transpose doubles it.
+
+    Raises:
+        InputError: a kernel of another side than 4 or 5.
+    """
+    if kernel not in KERNELS:
+        raise InputError(f"DCGAN's kernels have the side {' or '.join(map(str, KERNELS))}, got kernel={kernel}.")
+    return KERNELS[kernel]
 
 
 def initialise(network: nn.Module) -> None:
@@ -59,13 +76,22 @@ class Generator(nn.Module):
         latent_dim: length of z.
         width: feature maps before the last layer; each earlier stage has twice as many.
         n_classes: 0 for no labels.
+        kernel: 4, or 5 as in the paper's figure 1.
     """
 
     def __init__(
-        self, *, resolution: int, channels: int, latent_dim: int = 100, width: int = 64, n_classes: int = 0
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        latent_dim: int = 100,
+        width: int = 64,
+        n_classes: int = 0,
+        kernel: int = 4,
     ) -> None:
         super().__init__()
         side, doublings = stages(resolution)
+        padding, rest = paddings(kernel)
         self.latent_dim, self.n_classes = latent_dim, n_classes
         maps = width * 2 ** (doublings - 1)
         layers: list[nn.Module] = [
@@ -75,12 +101,12 @@ class Generator(nn.Module):
         ]
         for _ in range(doublings - 1):
             layers += [
-                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
+                nn.ConvTranspose2d(maps, maps // 2, kernel, 2, padding, rest, bias=False),
                 nn.BatchNorm2d(maps // 2),
                 nn.ReLU(),
             ]
             maps //= 2
-        layers += [nn.ConvTranspose2d(maps, channels, 4, stride=2, padding=1), nn.Tanh()]
+        layers += [nn.ConvTranspose2d(maps, channels, kernel, 2, padding, rest), nn.Tanh()]
         self.net = nn.Sequential(*layers)
         initialise(self)
 
@@ -95,15 +121,24 @@ class Discriminator(nn.Module):
 
     Args:
         norm: `"batch"` as in the paper, `"spectral"` (Miyato et al. 2018) or `"none"`.
+        kernel: 4, or 5 as in the paper's figure 1.
     """
 
     def __init__(
-        self, *, resolution: int, channels: int, width: int = 64, n_classes: int = 0, norm: str = "batch"
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        width: int = 64,
+        n_classes: int = 0,
+        norm: str = "batch",
+        kernel: int = 4,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise unknown_name("normalisation", norm, NORMS)
         side, doublings = stages(resolution)
+        padding, _ = paddings(kernel)
         self.n_classes = n_classes
         self.shape = (channels, resolution, resolution)
         constrain = spectral_norm if norm == "spectral" else lambda module: module
@@ -111,7 +146,7 @@ class Discriminator(nn.Module):
         maps_in, maps = channels, width
         for stage in range(doublings):
             batch_norm = norm == "batch" and stage > 0
-            layers += [constrain(nn.Conv2d(maps_in, maps, 4, stride=2, padding=1, bias=not batch_norm))]
+            layers += [constrain(nn.Conv2d(maps_in, maps, kernel, 2, padding, bias=not batch_norm))]
             layers += [nn.BatchNorm2d(maps)] if batch_norm else []
             layers += [nn.LeakyReLU(0.2)]
             maps_in, maps = maps, maps * 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ganbook.errors import InputError, unknown_name
-from ganbook.nn import dcgan, resnet, sagan
+from ganbook.nn import dcgan, pggan, r3gan, resnet, sagan
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Sizes:
     width_g: int  # feature maps of the generator's last hidden layer
     width_d: int  # feature maps of the discriminator's first layer
     n_classes: int  # 0 for no labels
-    norm: str  # of the discriminator; of both networks in SAGAN
+    norm: str  # of the discriminator; of both networks in SAGAN and PGGAN
     attention: tuple[int, ...] = ()  # sides of the feature maps with self-attention; SAGAN only
 
 
@@ -83,6 +83,37 @@ def build_sagan(s: Sizes) -> Pair:
     )
 
 
+def build_pggan(s: Sizes) -> Pair:
+    """Karras et al. (2018), whole: the plain network unless a plan grows it (`ganbook.models.progressive`)."""
+    return (
+        pggan.Generator(
+            resolution=s.resolution,
+            channels=s.channels,
+            latent_dim=s.latent_dim,
+            width=s.width_g,
+            n_classes=s.n_classes,
+            norm=s.norm,
+        ),
+        pggan.Discriminator(
+            resolution=s.resolution, channels=s.channels, width=s.width_d, n_classes=s.n_classes, norm=s.norm
+        ),
+    )
+
+
+def build_r3gan(s: Sizes) -> Pair:
+    """Huang et al. (2024); for the loss `rpgan` with the penalty `r1_r2`."""
+    return (
+        r3gan.Generator(
+            resolution=s.resolution,
+            channels=s.channels,
+            latent_dim=s.latent_dim,
+            width=s.width_g,
+            n_classes=s.n_classes,
+        ),
+        r3gan.Discriminator(resolution=s.resolution, channels=s.channels, width=s.width_d, n_classes=s.n_classes),
+    )
+
+
 @dataclass(frozen=True)
 class Family:
     """One name: what it can be asked for and how it is built."""
@@ -97,6 +128,8 @@ FAMILIES = {
     "dcgan": Family(build_dcgan, tuple(dcgan.STAGES), dcgan.NORMS),
     "resnet": Family(build_resnet, tuple(resnet.TABLES), resnet.NORMS),
     "sagan": Family(build_sagan, tuple(resnet.TABLES), resnet.NORMS, attends=True),
+    "pggan": Family(build_pggan, tuple(pggan.sides(512)), pggan.NORMS),
+    "r3gan": Family(build_r3gan, tuple(pggan.sides(512)), r3gan.NORMS),
 }
 
 

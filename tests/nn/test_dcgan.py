@@ -1,5 +1,7 @@
 """Shapes, conditioning and refusals of the DCGAN networks."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -20,12 +22,42 @@ def test_shapes_fit_together(resolution, channels, n_classes):
     assert discriminator(images, y).shape == (3,)
 
 
-def test_the_64_pixel_networks_have_the_layers_of_the_paper():
-    """Radford et al. 2016, figure 1: 1024 → 512 → 256 → 128 maps with 100 latents and width 128."""
-    generator = dcgan.Generator(resolution=64, channels=3, latent_dim=100, width=128)
-    maps = [m.out_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
-    assert maps == [1024, 512, 256, 128, 3]
-    assert generator(torch.randn(2, 100)).shape == (2, 3, 64, 64)
+def watched(network, feed):
+    """(layer's kind, kernel, channels, side) behind each layer with weights."""
+    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    seen, layers = [], [m for m in network.modules() if isinstance(m, kinds)]
+    for layer in layers:
+        kernel = 1 if isinstance(layer, nn.Linear) else layer.kernel_size[0]
+        layer.register_forward_hook(lambda m, _, out, k=kernel: seen.append((k, *out.shape[1:3])))
+    feed()
+    return seen
+
+
+@pytest.mark.parametrize("kernel", [5, 4])
+def test_the_64_pixel_networks_have_the_layers_and_parameters_of_figure_1(kernel):
+    """Radford et al. 2016: 100 latents to 4×4×1024, then 512, 256, 128 and 3 maps, kernels of 5; D is its mirror."""
+    k2, maps = kernel**2, [1024, 512, 256, 128]
+    generator = dcgan.Generator(resolution=64, channels=3, latent_dim=100, width=128, kernel=kernel)
+    shapes = watched(generator, lambda: generator(torch.randn(2, 100)))
+    assert shapes == [(4, 1024, 4), (kernel, 512, 8), (kernel, 256, 16), (kernel, 128, 32), (kernel, 3, 64)]
+    dense = 100 * 4 * 4 * 1024
+    between = sum(a * b * k2 for a, b in itertools.pairwise(maps))  # no biases before BatchNorm
+    expected = dense + between + 128 * 3 * k2 + 3 + 2 * sum(maps)
+    assert sum(p.numel() for p in generator.parameters()) == expected == {5: 18_855_043, 4: 12_658_435}[kernel]
+
+    discriminator = dcgan.Discriminator(resolution=64, channels=3, width=128, kernel=kernel)
+    shapes = watched(discriminator, lambda: discriminator(torch.rand(2, 3, 64, 64)))
+    assert shapes == [(kernel, 128, 32), (kernel, 256, 16), (kernel, 512, 8), (kernel, 1024, 4), (1, 1)]
+    expected = 3 * 128 * k2 + 128 + between + 2 * sum(maps[:3]) + 4 * 4 * 1024 + 1
+    assert sum(p.numel() for p in discriminator.parameters()) == expected
+
+
+def test_networks_of_64_maps_are_pytorchs_example():
+    """The most copied DCGAN has 3,576,704 and 2,765,568 parameters; ours adds biases at the image ends."""
+    generator = dcgan.Generator(resolution=64, channels=3, latent_dim=100, width=64)
+    assert sum(p.numel() for p in generator.parameters()) == 3_576_704 + 3
+    discriminator = dcgan.Discriminator(resolution=64, channels=3, width=64)
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_568 + 64 + 1
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
@@ -66,6 +98,8 @@ def test_spectral_norm_bounds_every_layer():
 def test_refusals_say_what_is_wrong():
     with pytest.raises(InputError, match="28, 32, 64 pixels, got resolution=48"):
         dcgan.Generator(resolution=48, channels=1)
+    with pytest.raises(InputError, match="side 4 or 5, got kernel=3"):
+        dcgan.Generator(resolution=28, channels=1, kernel=3)
     with pytest.raises(InputError, match="Did you mean 'spectral'"):
         dcgan.Discriminator(resolution=28, channels=1, norm="spectrall")
     with pytest.raises(InputError, match=r"\(N, 1, 28, 28\), got \(2, 3, 28, 28\)"):

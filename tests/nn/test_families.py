@@ -9,11 +9,11 @@ from torch import nn
 from ganbook.config import Config
 from ganbook.errors import InputError
 from ganbook.experiment import build_gan
-from ganbook.nn import dcgan, resnet, sagan
+from ganbook.nn import dcgan, pggan, r3gan, resnet, sagan
 from ganbook.nn.attention import SelfAttention2d
 from ganbook.nn.families import FAMILIES, Sizes, places
 
-MODULES = {"dcgan": dcgan, "resnet": resnet, "sagan": sagan}
+MODULES = {"dcgan": dcgan, "resnet": resnet, "sagan": sagan, "pggan": pggan, "r3gan": r3gan}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_each_family_builds_a_pair_that_fits_at_every_norm(network, resolution, 
         assert images.shape == (2, 1, resolution, resolution)
         assert discriminator(images, y).shape == (2,)
         constrained = any(nn.utils.parametrize.is_parametrized(m) for m in discriminator.modules())
-        assert constrained == (norm == "spectral")
+        assert constrained == (norm in ("spectral", "equalised"))
         convolutions = [m for m in generator.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
         assert convolutions[-1].in_channels == 4  # width_g
         first = next(m for m in discriminator.modules() if isinstance(m, nn.Conv2d))

@@ -66,6 +66,16 @@ def test_sagan_adds_its_attention_and_nothing_else():
     assert count(attending) - count(plain) == 4 * 128 * 16 + 1  # 32×32 maps of 128
 
 
+def test_sagan_128_has_the_parameters_of_its_tables():
+    """Both networks whole: SNGAN's table 6 with one attention layer at 32×32."""
+    g = [1024, 1024, 512, 256, 128, 64]
+    expected = 128 * 16384 + 16384 + sum(g_block(a, b) for a, b in itertools.pairwise(g)) + 2 * 64 + conv(64, 3, 3)
+    assert count(on_meta(lambda: sagan.Generator(resolution=128, norm="none"))) == expected + 32_769
+    d = [3, 64, 128, 256, 512, 1024]
+    expected = sum(d_block(a, b) for a, b in itertools.pairwise(d)) + d_block(1024, 1024, shortcut=False) + 1025
+    assert count(on_meta(lambda: sagan.Discriminator(resolution=128, norm="none"))) == expected + 8_193
+
+
 def sides(blocks, feed):
     """(channels, side) behind each block."""
     seen = []
