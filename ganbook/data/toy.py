@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -60,3 +61,10 @@ def grid(side: int = 5, *, spacing: float = 2.0, std: float = 0.05) -> GaussianM
     """Modes on a square grid round 0; the defaults are PacGAN's 2D-grid, {-4, -2, 0, 2, 4}² (Lin et al. 2018)."""
     ticks = [spacing * (i - (side - 1) / 2) for i in range(side)]
     return mixture([[x, y] for x in ticks for y in ticks], std)
+
+
+def endless(mixture: GaussianMixture, batch_size: int, *, seed: int) -> Iterator[tuple[Float[Tensor, "n d"], None]]:
+    """Fresh batches `(N, d)` of a mixture, for ever and without labels, as `ganbook.training.train` wants them."""
+    rng = torch.Generator().manual_seed(seed)
+    while True:
+        yield mixture.sample(batch_size, rng), None
