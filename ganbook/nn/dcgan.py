@@ -55,7 +55,7 @@ def initialise_unnormalised(network: nn.Module, slope: float = 0.2) -> None:
 
     Each layer then keeps the scale of what it gets. N(0, 0.02²) leaves that to BatchNorm: without it a network of 8 to
     64 feature maps starts with logits and slopes some 20 to 300 times too small, and a critic whose slope a penalty
-    wants at one spends its first hundreds of steps on growing its weights.
+    wants at one has to begin by growing its weights.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
