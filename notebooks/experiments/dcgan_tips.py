@@ -16,20 +16,23 @@
 #
 # ```{admonition} In this experiment
 # :class: tip
-# - the kitchen wisdom of GAN training, one piece at a time: twenty small GANs, each equal to the first but for one thing;
-# - the same seed, the same pictures in the same order, the same number of steps, and one Fréchet distance to judge them;
-# - a table over several seeds, with an interval for each piece of advice, that says which of it matters *at this scale*.
+# - the kitchen wisdom of GAN training, one piece at a time: twenty small GANs, each equal to the first but for one
+#   thing;
+# - the same seed, the same pictures in the same order, the same number of steps, and one Fréchet distance to judge
+#   them;
+# - a table over several seeds, with an interval for each piece of advice, that says which of it matters *at this
+#   scale*.
 #
-# *Before this:* [a conditional GAN on MNIST](gan_mnist), [the training dynamics](../theory/07_training_dynamics). *Cost:*
-# a minute or two at `cpu` scale; the table's runs take half an hour.
+# *Before this:* [a conditional GAN on MNIST](gan_mnist), [the training dynamics](../theory/07_training_dynamics).
+# *Cost:* a minute or two at `cpu` scale; the table's runs take half an hour.
 # ```
 #
 # {cite:t}`radford2016unsupervised` found networks that train without collapsing, and summed them up in a list: strides
 # instead of pooling, BatchNorm in both networks, no dense hidden layers, ReLU in the generator and LeakyReLU in the
-# discriminator, tanh last, Adam with $\beta_1=\frac12$, weights from $\mathcal N(0, 0.02^2)$. Practitioners added to it: normal instead of
-# uniform noise, real and fake in separate batches of BatchNorm, noise on the pictures, smooth labels
-# {cite:p}`salimans2016improved`, a discriminator that does not run ahead. Most of this is handed on without numbers. Each piece is
-# a claim, though, and a claim can be tested: do everything alike but for this, and look.
+# discriminator, tanh last, Adam with $\beta_1=\frac12$, weights from $\mathcal N(0, 0.02^2)$. Practitioners added to
+# it: normal instead of uniform noise, real and fake in separate batches of BatchNorm, noise on the pictures, smooth
+# labels {cite:p}`salimans2016improved`, a discriminator that does not run ahead. Most of this is handed on without
+# numbers. Each piece is a claim, though, and a claim can be tested: do everything alike but for this, and look.
 
 # %% tags=["hide-input"]
 import csv
@@ -90,9 +93,9 @@ OUT.mkdir(parents=True, exist_ok=True)
 # %% [markdown]
 # ## Twenty variants
 #
-# The *recipe* follows the paper's list; `ganbook.nn.advice` builds its networks with a switch for each item. A variant either breaks one
-# piece of advice, or follows one that the recipe leaves open. (Uniform noise is what the paper itself used.) Dense layers get as many multiplications as the convolutions they replace, which
-# makes them wide.
+# The *recipe* follows the paper's list; `ganbook.nn.advice` builds its networks with a switch for each item. A variant
+# either breaks one piece of advice, or follows one that the recipe leaves open. (Uniform noise is what the paper
+# itself used.) Dense layers get as many multiplications as the convolutions they replace, which makes them wide.
 
 
 # %%
@@ -141,16 +144,14 @@ for name in chosen:
 # %% [markdown]
 # ## Training and measuring
 #
-# Every variant starts from the same seed, sees the same digits in the same order and draws the same latents as long as it asks
-# for equally many. What it has learned is judged from the same {math}`n` latents, asked for all digits in turn: the Fréchet
-# distance in the features of the judge, a classifier trained on real digits alone, from all test digits; and how often the judge reads the digit that was asked
-# for.
+# Every variant starts from the same seed, sees the same digits in the same order and draws the same latents as long as
+# it asks for equally many. What it has learned is judged from the same latents, asked for all digits in turn: the
+# Fréchet distance in the features of the judge, a classifier trained on real digits alone, from all test digits; and
+# how often the judge reads the digit that was asked for.
 
 # %%
-digits, (held_out, _) = (
-    data.load("mnist", resolution=28),
-    data.to_tensors(data.load("mnist", split="test", resolution=28)),
-)
+digits = data.load("mnist", resolution=28)
+held_out, _ = data.to_tensors(data.load("mnist", split="test", resolution=28))
 judge = load_judge("mnist")
 real_features = judge.features(held_out)
 REAL_MOMENTS = Moments(real_features.shape[1]).update(real_features)
@@ -256,15 +257,16 @@ write_json(OUT / "metrics.json", {**metrics, "protocol": protocol})
 # %% [markdown]
 # ## Which advice survives
 #
-# One seed proves nothing: the same recipe with another seed gives another distance. So the table reads the records of longer runs
-# over several seeds (`make experiments SCALE=cpu-long`), kept in this repository. Distances spread by factors, so we compare
-# logarithms. Let $F_s$ be the distance of the run that *follows* a piece of advice with seed $s$ and $F'_s$ that of the run that
-# does not, both with the same seed. With $\ell_s=\log F'_s-\log F_s$, its mean $\bar\ell$ and standard deviation $\sigma$ over $S$ seeds,
+# One seed proves nothing: the same recipe with another seed gives another distance. So the table reads the records of
+# longer runs over several seeds (`make experiments SCALE=cpu-long`), kept in this repository. Distances spread by
+# factors, so we compare logarithms. Let $F_s$ be the distance of the run that *follows* a piece of advice with seed
+# $s$ and $F'_s$ that of the run that does not, both with the same seed. With $\ell_s=\log F'_s-\log F_s$, its mean
+# $\bar\ell$ and standard deviation $\sigma$ over $S$ seeds,
 #
 # $$ \exp\Big(\bar\ell\pm t_{S-1}\,\frac{\sigma}{\sqrt S}\Big) $$ (eq-tips-interval)
 #
-# with Student's $97.5\%$ quantile $t_{S-1}$ is a $95\%$ interval of the factor by which *ignoring* the advice multiplies the distance, if the $\ell_s$ are
-# normal. Above one, the advice helps.
+# with Student's $97.5\%$ quantile $t_{S-1}$ is a $95\%$ interval of the factor by which *ignoring* the advice
+# multiplies the distance, if the $\ell_s$ are normal. Above one, the advice helps.
 
 
 # %%

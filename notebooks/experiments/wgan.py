@@ -16,7 +16,8 @@
 #
 # ```{admonition} In this experiment
 # :class: tip
-# - the Wasserstein loss with weight clipping, gradient penalty, $R_1$ and spectral normalisation: same networks, seed, data and steps;
+# - the Wasserstein loss with weight clipping, gradient penalty, $R_1$ and spectral normalisation: same networks, seed,
+#   data and steps;
 # - whether the critic's loss follows the quality of the samples, as a distance should, measured;
 # - what clipping does to the gradients of a deep critic: they vanish or explode, layer by layer.
 #
@@ -28,10 +29,12 @@
 #
 # $$ W_1(p, q) = \sup_{\mathrm{Lip}(D)\le1} \mathbb E_{x\sim p}D(x) - \mathbb E_{x\sim q}D(x). $$ (eq-wgan-dual)
 #
-# {cite:t}`arjovsky2017wasserstein` promised two things for critics trained like this: a loss that says how good the samples are, and a gradient for the generator
-# wherever the samples are. They kept the slope finite by clipping weights, and called this a *terrible* way. Three others are in use: a penalty on slopes that differ from
-# one between real and fake samples {cite:p}`gulrajani2017improved`, spectral normalisation of each layer {cite:p}`miyato2018spectral`, and a penalty on slopes at the real samples, $R_1$
-# {cite:p}`mescheder2018which`, which was made for other losses. Here they stand side by side.
+# {cite:t}`arjovsky2017wasserstein` promised two things for critics trained like this: a loss that says how good the
+# samples are, and a gradient for the generator wherever the samples are. They kept the slope finite by clipping
+# weights, and called this a *terrible* way. Three others are in use: a penalty on slopes that differ from one between
+# real and fake samples {cite:p}`gulrajani2017improved`, spectral normalisation of each layer
+# {cite:p}`miyato2018spectral`, and a penalty on slopes at the real samples, $R_1$ {cite:p}`mescheder2018which`, which
+# was made for other losses. Here they stand side by side.
 
 # %% tags=["hide-input"]
 import io
@@ -101,8 +104,8 @@ DEVICE = choose_device(device)
 # %% [markdown]
 # ## Six games
 #
-# Everything is equal but the line that bounds the slope. Clipping comes twice, with the bound of the paper and with ten times that. The last game is the ordinary non-saturating GAN with
-# BatchNorm, whose loss promises nothing.
+# Everything is equal but the line that bounds the slope. Clipping comes twice, with the bound of the paper and with
+# ten times that. The last game is the ordinary non-saturating GAN with BatchNorm, whose loss promises nothing.
 
 # %%
 GAMES = {
@@ -118,9 +121,10 @@ COLOURS = dict(zip(GAMES, ("#e69f00", "#d55e00", "#0072b2", "#aa4499", "#007a5e"
 # %% [markdown]
 # ## Training, with looks on the way
 #
-# At each look we note three things: the mean *estimate* $\mathbb E D(x)-\mathbb E D(G(z))$ since the last look, which is minus the critic's loss and all that a user of a
-# WGAN sees; the Fréchet distance of the averaged generator's samples in the features of the judge, which the critic knows nothing of; and the mean slope $\|\nabla D(\hat x)\|$ between
-# real and fake samples.
+# At each look we note three things: the mean *estimate* $\mathbb E D(x)-\mathbb E D(G(z))$ since the last look, which
+# is minus the critic's loss and all that a user of a WGAN sees; the Fréchet distance of the averaged generator's
+# samples in the features of the judge, which the critic knows nothing of; and the mean slope $\|\nabla D(\hat x)\|$
+# between real and fake samples.
 
 # %%
 digits = data.load("mnist", resolution=28)
@@ -202,15 +206,17 @@ plt.show()
 # %% [markdown]
 # ## Is the loss a distance?
 #
-# If the estimate measures how far the samples are from the data, then it must fall and rise with another measure of that. Spearman's rank correlation asks just this and no more,
-# for the units differ. Two cautions. Looks at one run are no independent samples: any two curves that fall correlate. So we also correlate the *changes* from one look to the next, from which a common
-# trend is gone. And an interval within a run, by the bootstrap over its looks, is narrower than the truth for the same reason; the interval over seeds, below, is not.
+# If the estimate measures how far the samples are from the data, then it must fall and rise with another measure of
+# that. Spearman's rank correlation asks just this and no more, for the units differ. Two cautions. Looks at one run
+# are no independent samples: any two curves that fall correlate. So we also correlate the *changes* from one look to
+# the next, from which a common trend is gone. And an interval within a run, by the bootstrap over its looks, is
+# narrower than the truth for the same reason; the interval over seeds, below, is not.
 
 # %%
 def rank_correlation(x, y):
     """Spearman's; 0 where one of the two does not vary."""
     x, y = np.asarray(x), np.asarray(y)
-    return float(spearmanr(x, y).statistic) if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0
+    return float(spearmanr(x, y).statistic) if len(set(x)) > 1 and len(set(y)) > 1 else 0.0
 
 
 def correlations(part):
@@ -266,17 +272,17 @@ protocol = {
     "extractor_sha256": judge.sha256,
 }
 metrics = {}
-for name, part in seen.groupby("game", sort=False):
+for name, result in played.items():
     key = name.replace(" ", "_")
-    metrics |= {f"{key}_fd": played[name]["fd"], f"{key}_judge_accuracy": played[name]["accuracy"]}
-    metrics[f"{key}_rank_correlation"] = correlations(part)["values"]
+    metrics |= {f"{key}_fd": result["fd"], f"{key}_judge_accuracy": result["accuracy"]}
+    metrics[f"{key}_rank_correlation"] = correlations(seen[seen["game"] == name])["values"]
 write_json(OUT / "metrics.json", {**metrics, "protocol": protocol})
 
 # %% [markdown]
 # ## Over several seeds
 #
-# The records of longer runs (`make experiments SCALE=cpu-long`), kept in this repository: means over the seeds with $95\%$ intervals of Student's $t$. Correlations are averaged and bounded
-# on Fisher's scale, $\operatorname{artanh}r$.
+# The records of longer runs (`make experiments SCALE=cpu-long`), kept in this repository: means over the seeds with
+# $95\%$ intervals of Student's $t$. Correlations are averaged and bounded on Fisher's scale, $\operatorname{artanh}r$.
 
 
 # %%
@@ -305,12 +311,12 @@ for name in GAMES:
     key = name.replace(" ", "_")
     found = pd.DataFrame([correlations(history[history["game"] == name]) for history, _ in runs])
     correlated[name] = found
-    last = [history[history["game"] == name]["slope"].iloc[-1] for history, _ in runs]
+    last = pd.concat([history[history["game"] == name]["slope"].tail(1) for history, _ in runs])
     fd, accuracy = ([m[f"{key}_{what}"] for _, m in runs] for what in ("fd", "judge_accuracy"))
     over_seeds.append(
         f"| {name} | {written(fd, 1, through=np.log, back=np.exp)} | {written(100 * np.array(accuracy), 0)} % "
         f"| {written(found['values'], through=fisher, back=np.tanh)} "
-        f"| {written(found['changes'], through=fisher, back=np.tanh)} | {min(last):.2g} … {max(last):.2g} |"
+        f"| {written(found['changes'], through=fisher, back=np.tanh)} | {last.min():.2g} … {last.max():.2g} |"
     )
 made = (
     f"{len(kept)} seeds, {kept[0].params['steps']:,} generator steps each; {kept[0].environment['device']}"
@@ -328,9 +334,12 @@ display(
 # %% [markdown]
 # ## What clipping does to a deep critic
 #
-# {cite:t}`gulrajani2017improved` trained critics of twelve layers to tell a Swiss roll from the same roll under noise, and looked at the gradient of the loss with respect to each layer's output. Going backwards,
-# each layer multiplies it by its weights. If these are bounded by $c$, the factor is some number that depends on $c$, the same for all layers: below one the gradient vanishes, above one it explodes, exponentially in
-# the depth, and only a lucky $c$ avoids both. A penalty on the slope of the whole network cannot be had that way. The same here, with a twelve-layer critic of {math}`64` units.
+# {cite:t}`gulrajani2017improved` trained generators and critics of twelve layers on a Swiss roll and looked at the
+# gradient of the critic's loss with respect to each layer's output. Going backwards, each layer multiplies it by its
+# weights. If these are bounded by $c$, the factor is some number that depends on $c$, the same for all layers: below
+# one the gradient vanishes, above one it explodes, exponentially in the depth, and only a lucky $c$ avoids both. A
+# penalty on the slope of the whole network leaves no room for that. The same here, with a critic of twelve layers of
+# 64 units; its fakes are the roll itself under noise, and stay as they are.
 
 
 # %%
@@ -404,13 +413,15 @@ plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 first, last = ({name: result["by layer"][place] for name, result in deep.items()} for place in (0, -1))
-print("c = 0.01: a millionth of the last layer's gradient or less is left at the first:", first["clipping, c = 0.01"] < 1e-6 * last["clipping, c = 0.01"])
-print("c = 0.3: a thousand times the last layer's or more:", first["clipping, c = 0.3"] > 1e3 * last["clipping, c = 0.3"])
+ratio = {name: first[name] / last[name] for name in deep}
+print("c = 0.01: at most a millionth of the last layer's gradient is left at the first:", ratio["clipping, c = 0.01"] < 1e-6)
+print("c = 0.3: it is at least a thousand times the last layer's:", ratio["clipping, c = 0.3"] > 1e3)
 print("gradient penalty: no more than a factor of ten apart:", 0.1 < first["gradient penalty"] / last["gradient penalty"] < 10)
 
 # %% [markdown]
-# The critics of the digits have three layers with weights only, so that clipping is survivable there. Which bound is right nobody can say beforehand, as the two rows of the tables show; and since the
-# slope is whatever it happens to be, the estimate is a number without a unit.
+# The critics of the digits have three layers with weights only, so that clipping is survivable there. Which bound is
+# right nobody can say beforehand, as the two rows of the tables show; and since the slope is whatever it happens to
+# be, the estimate is a number without a unit.
 #
 # ## What was found
 
@@ -425,7 +436,7 @@ if kept:
         f"It follows from look to look as well, its trend removed, under: {', '.join(sure['changes']) or 'none'}.",
     ]
 else:
-    lines = [f"One seed only: the smallest distance is that of {best}, the largest that of {worst}. That says little."]
+    lines = [f"One seed, which says little: the smallest distance is that of {best}, the largest that of {worst}."]
 display(Markdown(" ".join(lines)))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -436,26 +447,33 @@ print("under it the estimate and the distance fall together, rank correlation ab
 # %% [markdown]
 # ```{admonition} What can go wrong
 # :class: warning
-# - **A critic that starts asleep.** DCGAN's weights from $\mathcal N(0, 0.02^2)$ leave the scale of the signal to BatchNorm. A critic has none: with few feature maps its first slope is
-#   tens to hundreds of times below one, and it begins by growing its weights while the generator wanders. The critics without normalisation start from the weights of
-#   {cite:t}`he2015delving` here.
-# - **A generator that outruns its critic.** With one critic step for each of the generator's and a large rate, the estimate falls to zero while the samples are still poor: it is
-#   the distance only if the critic is near its best. More critic steps cure it.
+# - **A critic that starts asleep.** DCGAN's weights from $\mathcal N(0, 0.02^2)$ leave the scale of the signal to
+#   BatchNorm. A critic has none: with few feature maps its first slope is tens to hundreds of times below one, and it
+#   begins by growing its weights while the generator wanders. The critics without normalisation start from the weights
+#   of {cite:t}`he2015delving` here.
+# - **A generator that outruns its critic.** With one critic step for each of the generator's and a large rate, the
+#   estimate falls to zero while the samples are still poor: it is the distance only if the critic is near its best.
+#   More critic steps cure it.
 # - **Comparing losses between methods.** The units differ (first figure, left). A loss can be compared with itself.
-# - **Momentum.** Adam with $\beta_1=0.9$ makes a critic whose target moves overshoot; the paper of the penalty sets $\beta_1=0$.
+# - **Momentum.** Adam with $\beta_1=0.9$ makes a critic whose target moves overshoot; the paper of the penalty sets
+#   $\beta_1=0$.
 # ```
 #
 # ## Exercises
 #
 # ```{exercise}
 # :label: ex-wgan-scale
-# Every weight and bias of a ReLU critic without BatchNorm is clipped to $[-c,c]$, and the best clipped critic has all of its values multiplied by some factor when $c$ is doubled. Which one, for $L$ layers without biases? What does it say about the estimate?
+# Every weight and bias of a ReLU critic without BatchNorm is clipped to $[-c,c]$, and the best clipped critic has all
+# of its values multiplied by some factor when $c$ is doubled. Which one, for $L$ layers without biases? What does it
+# say about the estimate?
 # ```
 #
 # ````{solution} ex-wgan-scale
 # :class: dropdown
-# Without biases a ReLU network is homogeneous: doubling all weights multiplies the output by $2^L$. The weights allowed by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$: the estimate is the
-# distance times a number that depends on $c$ and the depth, and the same is true of the gradient that reaches the generator.
+# Without biases a ReLU network is homogeneous: doubling all weights multiplies the output by $2^L$. The weights
+# allowed by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$: the estimate
+# is the distance times a number that depends on $c$ and the depth, and the same is true of the gradient that reaches
+# the generator.
 # ````
 
 # %% tags=["hide-cell"]
@@ -472,15 +490,18 @@ assert torch.allclose(small(points), 2**5 * before, rtol=1e-4)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-wgan-steps
-# Run the notebook with `n_dis=1` and with `n_dis=5`, `steps` divided so that the time stays the same. What happens to the estimate, and which run has the better samples?
+# Run the notebook with `n_dis=1` and with `n_dis=5`, `steps` divided so that the time stays the same. What happens to
+# the estimate, and which run has the better samples?
 # ```
 #
 # ```{solution} ex-wgan-steps
 # :class: dropdown
-# With one step the estimate is smaller at equal quality: the critic lags behind and sees less of the distance than there is. Whether the better critic is worth the generator steps it costs depends on the rates;
-# the run's own table answers it for these. A single seed cannot.
+# With one step the estimate is smaller at equal quality: the critic lags behind and sees less of the distance than
+# there is. Whether the better critic is worth the generator steps it costs depends on the rates; the run's own table
+# answers it for these. A single seed cannot.
 # ```
 #
 # ## Where this goes
 #
-# The seeds of this experiment stand on the [results page](../results/wgan); which other advice is worth following, in [the next experiment](dcgan_tips).
+# The seeds of this experiment stand on the [results page](../results/wgan); which other advice is worth following, in
+# [the next experiment](dcgan_tips).
