@@ -67,6 +67,20 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def initialise_unnormalised(network: nn.Module, slope: float = 0.2) -> None:
+    """Weights from N(0, 2/((1 + a²)·fan_in)) for a LeakyReLU of slope a (He et al. 2015, eq. 15), biases 0.
+
+    Each layer then keeps the scale of what it gets. N(0, 0.02²) leaves that to BatchNorm: without it a network of 8 to
+    64 feature maps starts with logits and slopes some 20 to 300 times too small, and a critic whose slope a penalty
+    wants at one has to begin by growing its weights.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, slope)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class Generator(nn.Module):
     """Latents `(N, latent_dim)` and optional labels `(N,)` to images `(N, channels, resolution, resolution)`.
 
@@ -120,7 +134,8 @@ class Discriminator(nn.Module):
     """Images `(N, channels, resolution, resolution)` and optional labels `(N,)` to logits `(N,)`.
 
     Args:
-        norm: `"batch"` as in the paper, `"spectral"` (Miyato et al. 2018) or `"none"`.
+        norm: `"batch"` as in the paper, `"spectral"` (Miyato et al. 2018) or `"none"`, which also changes the first
+            weights (see `initialise_unnormalised`).
         kernel: 4, or 5 as in the paper's figure 1.
     """
 
@@ -155,6 +170,8 @@ class Discriminator(nn.Module):
         self.head: nn.Module = nn.Linear(size, 1)
         self.project: nn.Module | None = nn.Embedding(n_classes, size) if n_classes else None
         initialise(self)
+        if norm == "none":
+            initialise_unnormalised(self)
         if norm == "spectral":
             self.head = spectral_norm(self.head)
             self.project = spectral_norm(self.project) if self.project is not None else None

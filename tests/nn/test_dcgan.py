@@ -83,6 +83,21 @@ def test_the_projection_is_the_formula():
     torch.testing.assert_close(discriminator(x, y), expected)
 
 
+@pytest.mark.parametrize("resolution", [28, 64])
+@pytest.mark.parametrize("width", [4, 32])
+def test_a_critic_without_normalisation_starts_with_a_slope_near_one(width, resolution):
+    """A gradient penalty wants it there; weights from N(0, 0.02²) would begin hundreds of times below."""
+    torch.manual_seed(0)
+    critic = dcgan.Discriminator(resolution=resolution, channels=1, width=width, norm="none")
+    x = torch.randn(32, 1, resolution, resolution).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x)
+    assert 0.4 < gradient.flatten(1).norm(dim=1).mean() < 2.5
+    assert all(not layer.bias.any() for layer in critic.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    dcgan.initialise(critic)
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x)
+    assert gradient.flatten(1).norm(dim=1).mean() < 0.25
+
+
 def test_spectral_norm_bounds_every_layer():
     torch.manual_seed(0)
     network = dcgan.Discriminator(resolution=28, channels=1, width=8, n_classes=3, norm="spectral")
