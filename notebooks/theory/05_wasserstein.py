@@ -47,6 +47,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ganbook.divergences import gaussian, gaussian_wasserstein2, js, kl, trapezoid_weights, wasserstein_1d
 from ganbook.losses import LOSSES
 from ganbook.nn.mlp import mlp
+from ganbook.penalties import PENALTIES, clip_weights
 from ganbook.plotting import DISCRIMINATOR, FAKE, GENERATOR, REAL
 
 torch.manual_seed(0)
@@ -204,7 +205,22 @@ print("plan, potentials, 1-Lipschitz function and POT agree on 12 problems in 1 
 # With $f$ also $-f$ is 1-Lipschitz: symmetry, and non-negativity with $f = 0$. If $W_1 = 0$, a plan of cost zero moves
 # nothing, so $p = q$. For any $f$, $\mathbb E_pf-\mathbb E_rf=(\mathbb E_pf-\mathbb E_qf)+(\mathbb E_qf-\mathbb E_rf)$; take the maximum on the left.
 # ````
-#
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+draw = np.random.default_rng(2)
+for _ in range(6):
+    points = [draw.normal(size=(6, 2)) for _ in range(3)]
+    masses = [draw.dirichlet(np.ones(6)) for _ in range(3)]
+
+    def between(i, j, points=points, masses=masses):
+        distances = np.linalg.norm(points[i][:, None] - points[j][None], axis=-1)
+        return transport_primal(masses[i], masses[j], distances)[1]
+
+    assert abs(between(0, 1) - between(1, 0)) < 1e-9 and between(0, 1) > 1e-3 and abs(between(2, 2)) < 1e-9
+    assert between(0, 2) <= between(0, 1) + between(1, 2) + 1e-9
+print("symmetric, positive unless equal, and no detour is shorter: yes")
+
+# %% [markdown]
 # ## On a line
 #
 # In one dimension no programme is needed. Let $F_p(t)$ be the probability that $x\le t$ under $p$, and $F_p^{-1}$ its
@@ -430,6 +446,26 @@ def gradient_penalty(critic, real, fake):
     return (gradient_norm(critic, share * real + (1 - share) * fake) - 1).square()
 
 
+# %% [markdown]
+# Slope, penalty and clipping are the library's:
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+with torch.random.fork_rng():
+    torch.manual_seed(3)
+    critic, real, fake = mlp([2, 16, 1], slope=0.2), torch.randn(50, 2) + 1, torch.randn(50, 2)
+    torch.manual_seed(4)
+    ours = gradient_penalty(critic, real, fake)
+logits = lambda x, labels: critic(x).flatten()  # noqa: E731
+assert torch.allclose(ours, PENALTIES["wgan_gp"](logits, real, fake, rng=torch.Generator().manual_seed(4)), atol=1e-5)
+assert torch.allclose(gradient_norm(critic, real).square() / 2, PENALTIES["r1"](logits, real, fake), atol=1e-5)
+clipped = [parameter.clamp(-0.05, 0.05) for parameter in critic.parameters()]
+clip_weights(critic, 0.05)
+assert all(torch.equal(a, b) for a, b in zip(clipped, critic.parameters()))
+print("the gradient penalty, R1 and clipping of this chapter are the library's: yes")
+
+
+
+# %%
 def train_critic(kind, move, steps=300, batch=256, seed=0, clip=0.05, weight=10.0):
     torch.manual_seed(seed)
     critic = mlp([2, 64, 64, 1])

@@ -39,6 +39,7 @@ import torch
 from IPython.display import HTML, Markdown, display
 
 from ganbook.losses import LOSSES
+from ganbook.models import toy
 from ganbook.plotting import DISCRIMINATOR, FAKE, GENERATOR, REAL
 
 torch.manual_seed(0)
@@ -83,6 +84,27 @@ started = time.perf_counter()
 # is $1+h^2\omega^2>1$.
 # ````
 #
+# Fields in three dimensions with random linear parts and a quadratic remainder show both: 0.9 of the largest step of {eq}`eq-dyn-step` converges, 1.1 of it does not.
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+settles = []
+for trial in range(6):
+    rng = torch.Generator().manual_seed(trial)
+    A, c = torch.randn(3, 3, generator=rng), torch.randn(3, generator=rng)
+    A = A - (torch.linalg.eigvals(A).real.max() + 0.5) * torch.eye(3)  # all real parts at most -1/2
+    mu = torch.linalg.eigvals(A)
+    largest = (-2 * mu.real / mu.abs() ** 2).min().item()
+    for shift, share in ((0.0, 0.05), (0.0, 0.9), (0.0, 1.1), (1.0, 0.05)):  # the last: some real parts are positive
+        x = torch.full((3,), 1e-6)
+        for _ in range(1500):
+            x = x + share * largest * (A @ x + shift * x + x.square().sum() * c)
+            if x.norm() > 1e-3:
+                break
+        settles.append(x.norm().item() < 1e-7)
+assert settles == [True, True, False, False] * 6
+print("small steps and steps below the bound converge, steps above it and fields with a positive real part do not: yes")
+
+# %% [markdown]
 # ## The Dirac-GAN
 #
 # {cite:t}`mescheder2018which` found the smallest game that shows everything. The data are the single point $0$; the generator
@@ -278,6 +300,34 @@ assert radius["minimax", "simultaneous"][-1] > 2 * math.sqrt(2)
 assert (radius["minimax", "alternating"] / math.sqrt(2)).log().abs().max() < 0.2  # neither in nor out
 assert radius["minimax", "extragradient"][-1] < 0.2
 print("multipliers √(1 + h²ab) and 1; the flow keeps r, simultaneous steps double it, alternating ones stand: yes")
+
+# %% [markdown]
+# The library has the same game in `ganbook.models.toy`, built from the losses and penalties that train images. Field, penalties, noise and steps agree:
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+OPTIONS = [({}, {}), ({"penalty": r1(0.3)}, {"penalty": "r1", "penalty_weight": 0.3})]
+OPTIONS += [({"penalty": wgan_gp(0.35)}, {"penalty": "wgan_gp", "penalty_weight": 0.35})]
+STEPS = {"simultaneous": toy.simultaneous, "alternating": toy.alternating}
+states = torch.tensor([[1.0, -1.0], [0.3, 0.7], [-0.5, -1.2]])
+for loss in LOSSES:
+    for ours, theirs in OPTIONS:
+        game = toy.adversarial_game(
+            lambda theta: theta[None],
+            lambda psi, x, loss=loss: REST.get(loss, 0.0) + x @ psi,
+            torch.zeros(1, 1),
+            n_theta=1,
+            loss=loss,
+            **theirs,
+        )
+        motion = lambda s, loss=loss, ours=ours: velocity(s, loss, **ours)  # noqa: E731
+        for state in states:
+            assert torch.allclose(toy.vector_field(game, state), motion(state[None])[0], atol=1e-12)
+            for scheme, step in STEPS.items():
+                expected = simulate(motion, state, 0.2, 1, scheme)[1, 0]
+                assert torch.allclose(step(game, state, 0.2), expected, atol=1e-12)
+noisy = toy.dirac_gan("minimax", noise_std=0.7, points=16)
+assert torch.allclose(toy.vector_field(noisy, states[0]), velocity(states[:1], "minimax", noise=0.7)[0], atol=1e-12)
+print("the chapter's game, its penalties, noise and steps are the library's: yes")
 
 # %% [markdown]
 # The dashed lines of {numref}`fig-dyn-schemes` warn against a hasty "simultaneous steps diverge". The non-saturating loss has a weak inward pull of its own
