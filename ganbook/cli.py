@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from ganbook import batch_cli, data_cli, evaluation_cli
+from ganbook import batch_cli, data_cli, evaluation_cli, experiments_cli
 from ganbook.config import Config
 from ganbook.errors import InputError, unknown_name
 
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 app.command()(batch_cli.run)
 app.command()(evaluation_cli.evaluate)
-app.add_typer(batch_cli.experiments_app, name="experiments")
+app.add_typer(experiments_cli.app, name="experiments")
 app.add_typer(data_cli.app, name="data")
 
 Overrides = Annotated[
@@ -112,7 +112,8 @@ def results(
 ) -> None:
     """Show the recorded results: mean ± standard deviation over seeds."""
     from ganbook.checkpoint import unwritable
-    from ganbook.results import read_records, runs_table, summary, with_spread
+    from ganbook.results import read_records
+    from ganbook.tables import runs_table, summary, with_spread
 
     found = read_records(records, runs)
     names = sorted({record.experiment for record in found})

@@ -6,7 +6,8 @@ import math
 import pytest
 
 from ganbook.errors import DataError, InputError
-from ganbook.results import protocol_text, read_record, read_records, runs_table, summary, varied, with_spread
+from ganbook.results import read_record, read_records
+from ganbook.tables import protocol_text, runs_table, summary, varied, with_spread
 
 
 def record(root, *, seed=0, loss="hinge", accuracy=0.9, scale="cpu", protocol=None, run_id=None):

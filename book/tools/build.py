@@ -19,8 +19,8 @@ from pathlib import Path
 
 from ganbook.batch import EXPERIMENTS, SCALES, Run, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError
-from ganbook.notebooks import EXECUTED, FAILURE
-from ganbook.results import METRICS
+from ganbook.execution import EXECUTED, FAILURE
+from ganbook.results import COMPLETE, METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
 COMMITTED = BOOK / "results"  # records that are kept in git
@@ -80,7 +80,7 @@ def stage(scale: str) -> None:
 
     paths = Paths.at(scale)
     experiments = load_experiments()
-    runs = [*theory_runs(), *plan(experiments, scale)]
+    runs = planned(scale)
     staged: dict[str, Callable[[], bytes]] = {str(f.relative_to(BOOK)): f.read_bytes for f in static_files()}
     for run in runs:
         if run.chapter:
@@ -163,16 +163,37 @@ def report(scale: str) -> str:
     return "\n".join([*lines, f"The book ({done['pages']} pages) is ready. Next: open {address}"])
 
 
+def planned(scale: str) -> list[Run]:
+    """All runs that the book of a scale shows.
+
+    Raises:
+        GanbookError: they are declared wrongly.
+    """
+    return [*theory_runs(), *plan(load_experiments(), scale)]
+
+
+def batch_log(scale: str) -> Path:
+    """What Snakemake and its jobs said in the last batch of a scale."""
+    return RUNS / f"batch-{scale}.log"
+
+
+def finished(scale: str) -> str:
+    """How many of the planned runs are done, in one sentence."""
+    runs = planned(scale)
+    done = sum((run.folder / COMPLETE).is_file() for run in runs)
+    return f"{done} of {len(runs)} runs are finished and kept."
+
+
 def failures(scale: str) -> str:
     """What went wrong in the last batch: one paragraph for each failed run, or else the end of Snakemake's log."""
     try:
-        runs = [*theory_runs(), *plan(load_experiments(), scale)]
+        runs = planned(scale)
     except GanbookError as error:
         return f"Error: {error}"
     failed = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
     if failed:
         return "\n".join([*failed, f"{len(failed)} of {len(runs)} runs failed; the others are kept."])
-    path = RUNS / f"batch-{scale}.log"  # what Snakemake and its jobs said
+    path = batch_log(scale)
     log = path.read_text().splitlines()
     start = next((i for i, line in enumerate(log) if line.startswith("Error: ")), len(log) - 15)
     return "\n".join([*log[max(0, start) :][:15], f"All of it: {path}"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganbook.batch import Run
-from ganbook.notebooks import EXECUTED
+from ganbook.execution import EXECUTED
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ganbook.batch import RUNS, SCALES, Experiment, Run, plan
-from ganbook.results import METRICS, Record, read_record, summary, varied, with_spread
+from ganbook.results import METRICS, Record, read_record
+from ganbook.tables import summary, varied, with_spread
 
 Staged = dict[str, Callable[[], bytes]]
 SCALE_TITLES = {

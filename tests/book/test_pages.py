@@ -215,7 +215,8 @@ def test_the_closing_words_of_a_failed_batch_name_what_failed(tmp_path, monkeypa
 
 
 def test_several_experiments_in_one_summary_are_refused(tmp_path):
-    from ganbook.results import read_records, summary
+    from ganbook.results import read_records
+    from ganbook.tables import summary
 
     record(tmp_path, "a", accuracy=0.5)
     (tmp_path / "cpu" / "other").mkdir()
