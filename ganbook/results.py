@@ -98,13 +98,42 @@ def read_records(*roots: Path) -> list[Record]:
         roots: folders with records at ``<scale>/<experiment>/<run_id>``; those that do not exist hold none.
 
     Raises:
-        DataError: any record is damaged.
+        DataError: any record is damaged, or two of the same name contradict each other.
     """
-    found: dict[tuple[str, ...], Path] = {}
+    found: dict[str, Record] = {}
     for root in roots:
         for file in sorted(root.glob(f"*/*/*/{METRICS}")):
-            found[file.parent.relative_to(root).parts] = file.parent
-    return [read_record(found[key]) for key in sorted(found)]
+            record = read_record(file.parent)
+            if record.result_id in found:
+                refuse_contradiction(found[record.result_id], record)
+            found[record.result_id] = record
+    return [found[key] for key in sorted(found)]
+
+
+def refuse_contradiction(one: Record, other: Record) -> None:
+    """Two records of one name may differ if code, parameters, versions or device did; if none did, one is wrong.
+
+    Raises:
+        DataError: names both and what to do.
+    """
+    if one.metrics == other.metrics or _origin(one) is None or _origin(one) != _origin(other):
+        return
+    names = [n for n in {**one.metrics, **other.metrics} if one.metrics.get(n) != other.metrics.get(n)]
+    differ = ", ".join(f"{n} {one.metrics.get(n)} and {other.metrics.get(n)}" for n in names)
+    raise DataError(
+        f"{one.folder} and {other.folder} both claim to be {one.result_id}, from the same code, parameters and device, "
+        f"and differ: {differ}. Find out which is right with `ganbook reproduce {one.result_id}`, and delete the other."
+    )
+
+
+def _origin(record: Record) -> tuple[str, ...] | None:
+    """What determines a result; None where the record does not say which code it came from."""
+    e, c = record.environment, record.certificate
+    code = c.get("sources") or (None if e.get("git_dirty") is not False else e.get("git_commit"))
+    if not code:
+        return None
+    same = (c.get("parameters", record.params), e.get("versions"), e.get("device"), e.get("threads"))
+    return (str(code), *(json.dumps(part, sort_keys=True) for part in same))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -34,9 +34,12 @@ def runs_table(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def varied(records: Sequence[Record]) -> list[str]:
-    """Names of the parameters, ``seed`` aside, in which some of the runs differ."""
+    """Names of the parameters, ``seed`` aside, in which some of the runs differ.
+
+    A record that lacks a parameter is older than it and differs from nobody by that.
+    """
     names = list(dict.fromkeys(name for r in records for name in r.params if name not in ("seed", "out")))
-    return [n for n in names if len({json.dumps(r.params.get(n), sort_keys=True) for r in records}) > 1]
+    return [n for n in names if len({json.dumps(r.params[n], sort_keys=True) for r in records if n in r.params}) > 1]
 
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:
