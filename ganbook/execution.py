@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from ganbook.checkpoint import write_atomically
 from ganbook.errors import DataError, GanbookError
 from ganbook.notebooks import FOLDER_PARAMETER, check_parameters, parameters_of, read_notebook, refuse_edited_twin
+from ganbook.provenance import energy_of, machine
 from ganbook.results import COMMITTED, COMPLETE, METRICS
 from ganbook.sources import digest, sources
 
@@ -36,6 +37,7 @@ DONE = "done-"  # an empty file that carries the key of the inputs in its name: 
 TRACES = (EXECUTED, LOG, FAILURE, INPUTS, COMPLETE, *COMMITTED, "tensorboard", "*.safetensors", f"{DONE}*")
 VERDICT = (METRICS, COMPLETE, FAILURE, f"{DONE}*")  # what goes even where the run resumes
 
+RECORD_TAG = "run-record"  # of the last cell, which papermill's user reads and the book leaves out
 SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -103,7 +105,9 @@ def run_notebook(
             return folder / COMPLETE
         _clear(folder, inputs)
         started, clock = datetime.now(UTC), time.monotonic()
-        reason = _execute(notebook, inputs["parameters"], folder, threads, cell_timeout, minutes)
+        with energy_of() as energy:
+            reason = _execute(notebook, inputs["parameters"], folder, threads, cell_timeout, minutes)
+        seconds = round(time.monotonic() - clock, 2)  # by a clock that nobody can set back
         if reason:
             message = (
                 f"{notebook} did not run to its end: {reason}. What there is: {folder / EXECUTED}, {folder / LOG}."
@@ -113,12 +117,15 @@ def run_notebook(
         certificate = {
             "notebook": Path(os.path.relpath(notebook)).as_posix(),
             **inputs,
-            "executed": digest([folder / EXECUTED]),
             "record": {name: digest([file]) for name in COMMITTED if (file := folder / name).is_file()},
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 2),  # by a clock that nobody can set back
+            "seconds": seconds,
             "threads": threads,
+            "energy": energy.as_dict(),
+            "machine": machine(),
         }
+        _append_record(folder / EXECUTED, certificate)
+        certificate["executed"] = digest([folder / EXECUTED])
         write_atomically(folder / COMPLETE, (json.dumps(certificate, indent=2) + "\n").encode())
         (folder / f"{DONE}{run_key(inputs)}").touch()
     return folder / COMPLETE
@@ -196,6 +203,29 @@ def why_incomplete(folder: Path, *, records: bool) -> str:
     if records and not (folder / METRICS).is_file():
         return f"it wrote no {METRICS}"
     return ""
+
+
+def _append_record(executed: Path, certificate: Mapping[str, Any]) -> None:
+    """A last cell that makes the executed notebook a laboratory record: what was run, where, when, at what cost."""
+    import nbformat
+
+    made, energy = certificate["machine"], certificate["energy"]
+    code = f"{str(made['git_commit'] or 'no git checkout')[:10]}{' and changes' if made['git_dirty'] else ''}"
+    rows = {
+        "notebook": certificate["notebook"],
+        "parameters": ", ".join(f"{name} {value!r}" for name, value in certificate["parameters"].items()) or "none",
+        "started": certificate["started"],
+        "took": f"{certificate['seconds']:.0f} s, {certificate['threads']} threads",
+        "energy": f"{energy['watt_hours']} Wh, {energy['basis']}",
+        "machine": f"{made['cpu']}, {made['cores']} cores, {made['platform']}",
+        "versions": ", ".join(f"{name} {number}" for name, number in made["versions"].items()),
+        "code": f"{code}; sources {certificate['sources'][:12]}",
+    }
+    table = "\n".join(f"| {name} | {str(text).replace('|', '&#124;')} |" for name, text in rows.items())
+    notebook = nbformat.read(executed, as_version=4)
+    text = f"**How this run was made**\n\n| | |\n|---|---|\n{table}"
+    notebook.cells.append(nbformat.v4.new_markdown_cell(text, metadata={"tags": [RECORD_TAG]}))
+    write_atomically(executed, (nbformat.writes(notebook) + "\n").encode())
 
 
 def _make(folder: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ import pytest
 from ganbook import execution
 from ganbook.errors import DataError, InputError
 from ganbook.execution import IncompleteRunError, certified, run_inputs, run_key, run_notebook
+from ganbook.sources import digest
 
 TINY = Path(__file__).parent / "material" / "tiny.py"
 
@@ -27,6 +29,11 @@ def test_a_complete_run_leaves_its_certificate_notebook_log_and_record(tmp_path)
     assert "threads 1" in (folder / "run.log").read_text()
     executed = nbformat.read(folder / "notebook.ipynb", as_version=4)
     assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+    last = executed.cells[-1].source  # the laboratory record
+    for told in ("seed 3, lr 1.0", "Wh, ", certificate["machine"]["cpu"], f"torch {version('torch')}", "1 threads"):
+        assert told in last
+    assert certificate["executed"] == digest([folder / "notebook.ipynb"])
+    assert certificate["energy"]["watt_hours"] > 0
     assert not (folder / "failure.txt").exists()
 
 
