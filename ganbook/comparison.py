@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,15 +18,19 @@ from ganbook.errors import InputError, unknown_name
 from ganbook.results import Record
 from ganbook.tables import half_width, protocol_text, varied
 
-# metrics that count from the good end: distances, errors and losses; of all others more is better
-LOWER_IS_BETTER = ("fd", "fid", "frechet", "kid", "mmd", "wasserstein", "sliced", "mse", "nll", "error", "loss")
+# which end of a metric is the good one, by how its name begins or, for a classifier's word, ends
+LESS = ("fd", "fid", "frechet", "kid", "mmd", "wasserstein", "sliced", "mse", "nll", "error", "loss")
+MORE = ("accuracy", "precision", "recall", "density", "coverage", "inception_score", "is", "psnr", "ssim")
 
 Values = dict[str, dict[int, float]]  # by variant, by seed
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether small values of a metric are good ones, by its name."""
-    return metric.lower().startswith(LOWER_IS_BETTER)
+def better(metric: str) -> str:
+    """``"less"`` or ``"more"``: which values of a metric are good, by its name; empty where the name does not say."""
+    name = re.split(r"[(@\d]", metric.lower())[0].strip("_ ")
+    if name.startswith(LESS):
+        return "less"
+    return "more" if name in MORE or name.endswith(("_accuracy", "_precision", "_recall")) else ""
 
 
 def by_variant(records: Sequence[Record], metric: str) -> Values:
@@ -126,7 +131,7 @@ def ranking(values: Values, metric: str) -> pd.DataFrame:
 
     Args:
         values: of `by_variant`; only seeds that every variant has are counted.
-        metric: decides by its name whether more is better.
+        metric: decides by its name which end is the good one; where the name does not say, large values come first.
 
     Returns:
         One row a variant, the best first: ``variant``, ``n`` (common seeds), ``mean_rank`` (1 is best, ties share),
@@ -136,8 +141,8 @@ def ranking(values: Values, metric: str) -> pd.DataFrame:
     """
     common = sorted(set.intersection(*(set(seeds) for seeds in values.values())))
     table = pd.DataFrame({variant: [seeds[s] for s in common] for variant, seeds in values.items()}, index=common)
-    ranks = table.rank(axis=1, ascending=lower_is_better(metric))
-    lowest = table.rank(axis=1, ascending=lower_is_better(metric), method="min")
+    ranks = table.rank(axis=1, ascending=better(metric) == "less")
+    lowest = table.rank(axis=1, ascending=better(metric) == "less", method="min")
     result = pd.DataFrame(
         {
             "variant": list(values),

@@ -18,13 +18,14 @@ NOTE = "mean ± half of Student's 95% interval over n seeds"
 
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #ccc; }
-th button { all: unset; cursor: pointer; font-weight: 600; } th button:focus-visible { outline: 2px solid; }
-th[aria-sort=ascending] button::after { content: " \\25b2"; }
-th[aria-sort=descending] button::after { content: " \\25bc"; }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } }"""
+SORT_STYLE = """table.sortable th button { all: unset; cursor: pointer; font-weight: 600; }
+table.sortable th button:focus-visible { outline: 2px solid; }
+table.sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
+table.sortable th[aria-sort=descending] button::after { content: " \\25bc"; }"""
 
 # a click on a head sorts by that column, another one the other way round; numbers by value, the rest as text
-SCRIPT = """document.querySelectorAll("table.sortable").forEach(table => {
+SORT_SCRIPT = """document.querySelectorAll("table.sortable").forEach(table => {
   table.querySelectorAll("thead th").forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -33,10 +34,11 @@ SCRIPT = """document.querySelectorAll("table.sortable").forEach(table => {
     button.addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
       const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
-      const value = text => text === "" || isNaN(text) ? null : Number(text);
+      const number = text => parseFloat(text.replace(/,/g, ""));
       const order = (a, b) => {
-        const [x, y] = [value(key(a)), value(key(b))];
-        return x !== null && y !== null ? x - y : key(a).localeCompare(key(b), undefined, { numeric: true });
+        const [x, y] = [number(key(a)), number(key(b))];
+        if (isNaN(x) || isNaN(y)) return key(a).localeCompare(key(b), undefined, { numeric: true });
+        return x - y;
       };
       const rows = [...table.tBodies[0].rows].sort((a, b) => up ? order(a, b) : order(b, a));
       table.tBodies[0].append(...rows);
@@ -70,11 +72,12 @@ def to_html(tables: Mapping[str, pd.DataFrame]) -> str:
     parts = [f"<h2>{html.escape(title)}</h2>\n{html_table(table)}" for title, table in tables.items()]
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Results</title><style>{STYLE}</style>
+<title>Results</title><style>{STYLE}
+{SORT_STYLE}</style>
 <h1>Results</h1>
 <p>{html.escape(NOTE)}. Click on a head to sort.</p>
 {"".join(parts)}
-<script>{SCRIPT}</script></html>
+<script>{SORT_SCRIPT}</script></html>
 """
 
 

@@ -76,21 +76,26 @@ def _chosen(found: Sequence[Record], experiment: str | None, scale: str | None, 
 
 
 def _print_comparison(name: str, records: Sequence[Record], metric: str, baseline: str | None) -> None:
-    from ganbook.comparison import by_variant, lower_is_better, paired, ranking
+    from ganbook.comparison import better, by_variant, paired, ranking
 
     values = by_variant(records, metric)
     if len(values) < 2:
         typer.echo(f"{name}: one variant only, nothing to compare.\n")
         return
-    better = "less" if lower_is_better(metric) else "more"
     base = baseline or next(iter(values))
-    typer.echo(f"{name}: {metric} ({better} is better), against {base}, over the seeds that both have")
+    typer.echo(f"{name}: {metric}{_end(better(metric))}, against {base}, over the seeds that both have")
     typer.echo(f"{_rounded(paired(values, base))}\n")
+    if not better(metric):
+        return  # neither end is known to be the good one
     ranks = ranking(values, metric)
     agreement = ranks.attrs["kendall_w"]
     typer.echo(_rounded(ranks))
     if not math.isnan(agreement):
         typer.echo(f"Kendall's W of the seeds: {agreement:.2f} (1: all rank the variants alike; 0: not at all)\n")
+
+
+def _end(good: str) -> str:
+    return f" ({good} is better)" if good else ""
 
 
 def _rounded(table: pd.DataFrame) -> str:

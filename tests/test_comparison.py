@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ganbook.comparison import by_variant, concordance, holm, lower_is_better, paired, ranking
+from ganbook.comparison import better, by_variant, concordance, holm, paired, ranking
 from ganbook.errors import InputError
 from ganbook.results import Record
 from ganbook.tables import half_width
@@ -108,8 +108,16 @@ def test_values_are_sorted_by_variant_and_seed_and_unlike_ones_refused():
 
 
 @pytest.mark.parametrize(
-    ("metric", "lower"),
-    [("fid10k", True), ("fd5k(mnist-judge)", True), ("KID", True), ("judge_accuracy", False), ("recall", False)],
+    ("metric", "good"),
+    [
+        ("fid10k", "less"),
+        ("fd5k(mnist-judge)", "less"),
+        ("KID", "less"),
+        ("judge_accuracy", "more"),
+        ("recall", "more"),
+        ("precision5k(mnist-judge)", "more"),
+        ("within_class_spread", ""),  # best at 1
+    ],
 )
-def test_which_end_is_good_is_read_from_the_name(metric, lower):
-    assert lower_is_better(metric) is lower
+def test_which_end_is_good_is_read_from_the_name_and_not_guessed(metric, good):
+    assert better(metric) == good

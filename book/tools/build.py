@@ -24,6 +24,7 @@ from ganbook.results import COMPLETE, METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
 COMMITTED = BOOK / "results"  # records that are kept in git
+DOWNLOADS = ("results", "runs")  # executed notebooks there are files to be downloaded, no pages
 NOT_STAGED = {"_build", "tools", "results", "measurements", "decisions", "__pycache__"}
 
 
@@ -56,7 +57,8 @@ def inputs(scale: str) -> list[str]:
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
-    code = [Path("ganbook/results.py"), Path("ganbook/data/catalog.py"), EXPERIMENTS, *tools]
+    shown = ("results", "tables", "comparison", "export", "progress", "data/catalog")
+    code = [*(Path(f"ganbook/{name}.py") for name in shown), EXPERIMENTS, *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
 
@@ -76,7 +78,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, pages
+    from book.tools import cards, chapters, pages, status
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -86,6 +88,8 @@ def stage(scale: str) -> None:
         if run.chapter:
             staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
     staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
+    shown = [run for name in SCALES if name in (scale, *SCALES[2:]) for run in plan(experiments, name)]
+    staged |= status.pages(runs, shown, local=RUNS, committed=COMMITTED)
     staged |= cards.cards()
     check_contents(staged)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
@@ -121,7 +125,8 @@ def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
 
     walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
     pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
-    chapters = {str(Path(name).with_suffix("")) for name in staged if name.endswith(".ipynb")}
+    notebooks = [Path(name) for name in staged if name.endswith(".ipynb")]
+    chapters = {str(path.with_suffix("")) for path in notebooks if path.parts[:2] != DOWNLOADS}
     if missing := sorted(chapters - listed):
         raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")
     if unknown := sorted(listed - pages):
