@@ -8,9 +8,8 @@ BIN := $(ENV)/bin
 ifeq ($(ENV),.venv)
 STAMP := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 endif
-# $(call batch,TARGET): the runs tell of themselves on stdout; what Snakemake says goes to a log and is shown on failure
-batch = mkdir -p runs && $(BIN)/snakemake --cores all --keep-going --rerun-incomplete $(1) --config scale=$(SCALE) \
-	2> runs/batch-$(SCALE).log || { $(BIN)/python -m book.tools.build failures $(SCALE); exit 1; }
+# $(call batch,TARGET): the runs tell of themselves; PROFILE=profiles/slurm sends them to a cluster, ONLY=TAG chooses
+batch = $(BIN)/python -m book.tools.batch $(1) $(SCALE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),only=$(ONLY))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 import yaml
 
-from ganbook import batch_cli, data_cli, evaluation_cli
+from ganbook import batch_cli, data_cli, evaluation_cli, experiments_cli, results_cli
 from ganbook.config import Config
-from ganbook.errors import InputError, unknown_name
+from ganbook.errors import InputError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The GAN book's command line."
@@ -22,7 +22,8 @@ app = typer.Typer(
 
 app.command()(batch_cli.run)
 app.command()(evaluation_cli.evaluate)
-app.add_typer(batch_cli.experiments_app, name="experiments")
+app.command()(results_cli.results)
+app.add_typer(experiments_cli.app, name="experiments")
 app.add_typer(data_cli.app, name="data")
 
 Overrides = Annotated[
@@ -101,41 +102,6 @@ def judge(name: Annotated[str, typer.Argument(help="mnist, emoji, fashion_mnist 
 
     trained = train_judge(name)
     typer.echo(f"{name} judge: {trained.test_accuracy:.2%} of the test images right; weights {trained.sha256[:12]}.")
-
-
-@app.command()
-def results(
-    experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the runs, one a row, to this file instead.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder with runs of this machine.")] = Path("runs"),
-    records: Annotated[Path, typer.Option(help="Folder with committed records.")] = Path("book/results"),
-) -> None:
-    """Show the recorded results: mean ± standard deviation over seeds."""
-    from ganbook.checkpoint import unwritable
-    from ganbook.results import read_records, runs_table, summary, with_spread
-
-    found = read_records(records, runs)
-    names = sorted({record.experiment for record in found})
-    if experiment is not None and experiment not in names:
-        raise unknown_name("experiment with records", experiment, names)
-    found = [r for r in found if experiment in (None, r.experiment) and r.scale != "smoke"]
-    if not found:
-        raise InputError(f"There are no records under {runs} and {records}. Make some with `make experiments`.")
-    if csv is not None:
-        table = runs_table(found)
-        table.columns = [".".join(pair) for pair in table.columns]
-        try:
-            table.to_csv(csv, index=False)
-        except OSError as error:
-            raise unwritable(csv, error) from None
-        typer.echo(f"{len(table)} runs in {csv}.")
-        return
-    for name in [experiment] if experiment else names:
-        table = summary([record for record in found if record.experiment == name])
-        for metric in [column for column in table if f"{column}_std" in table]:
-            spread = table.pop(f"{metric}_std")
-            table[metric] = [with_spread(mean, std) for mean, std in zip(table[metric], spread, strict=True)]
-        typer.echo(f"{name}\n{table.to_string(index=False)}\n")
 
 
 def parse_overrides(items: list[str]) -> dict[str, object]:

@@ -1,32 +1,16 @@
-"""One notebook, run once with given parameters, and the proof that it ran to its end.
-
-The only module that knows papermill and jupytext. A run is complete when papermill raised nothing, every code cell
-was executed, and a notebook that was told where to write its record wrote one; then, and last of all, ``run.json``
-appears in the run folder. Papermill's own word is not enough: it marks a notebook whose kernel was killed, or that
-left through ``sys.exit(0)``, as completed.
-"""
+"""A notebook as text: read without outputs, compared with its other half, its parameters inspected and checked."""
 
 from __future__ import annotations
 
 import ast
-import json
-import logging
-import os
-import shutil
-import signal
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganbook.errors import DataError, GanbookError, InputError, unknown_name
-from ganbook.sources import digest, sources
+from ganbook.errors import DataError, InputError, unknown_name
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -34,20 +18,8 @@ if TYPE_CHECKING:
 # nbformat checks no IRI, but its dependency jsonschema compiles a grammar for them on import, for two seconds
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None means: not to be imported
 
-EXECUTED, LOG, RECORD, COMPLETE, FAILURE = "notebook.ipynb", "run.log", "metrics.json", "run.json", "failure.txt"
-INPUTS = "inputs.json"
-# what a run may leave in its folder; all of it goes when the run starts anew from other inputs
-RUN_FILES = [EXECUTED, LOG, RECORD, COMPLETE, FAILURE, INPUTS]
-RUN_FILES += ["params.json", "history.csv", "samples.png", "environment.json", "model.safetensors", "tensorboard"]
-RUN_FILES += ["earlier"]  # checkpoints
-
 FOLDER_PARAMETER = "out"  # the parameter that tells an experiment notebook where to write its record
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
-SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-class IncompleteRunError(GanbookError):
-    """A notebook did not run to its end; its folder keeps the executed part and the log."""
 
 
 @dataclass(frozen=True)
@@ -144,107 +116,27 @@ def check_parameters(notebook: Path, values: Mapping[str, Any], where: str = "")
     for name in values:
         if name not in known:
             raise InputError(f"{prefix}{unknown_name('parameter', name, known)}")
-    return {name: _typed(prefix, known[name], value) for name, value in values.items()}
+    return {name: typed(prefix, known[name], value) for name, value in values.items()}
 
 
-def run_notebook(
-    notebook: Path,
-    parameters: Mapping[str, Any],
-    folder: Path,
-    *,
-    threads: int = 1,
-    cell_timeout: int | None = None,
-) -> Path:
-    """Execute a notebook inside ``folder`` and return ``folder/run.json``, the certificate that it ran to its end.
-
-    The kernel works in ``folder`` and finds ``out = "."`` there if the notebook has such a parameter. A checkpoint
-    that an interrupted run of the same inputs left is kept for the notebook to resume from; everything else goes.
+def typed(prefix: str, parameter: Parameter, value: Any) -> Any:
+    """``value`` as the parameter's type; whole numbers serve where a float is asked for.
 
     Args:
-        notebook: ``.py`` or ``.ipynb``.
-        parameters: checked against the notebook before anything runs.
-        folder: made if absent.
-        threads: of the numerical libraries; one makes runs comparable and lets several share a machine.
-        cell_timeout: seconds that any one cell may take.
+        prefix: what a message starts with.
 
     Raises:
-        InputError: unknown or mistyped parameters, or no such notebook.
-        DataError: the folder cannot be written, or the other half of the notebook's pair is newer and different.
-        IncompleteRunError: the notebook did not run to its end; names the folder that keeps what there is.
+        InputError: a value of another type.
     """
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    values = check_parameters(notebook, parameters)
-    refuse_edited_twin(notebook)
-    if FOLDER_PARAMETER in parameters_of(notebook):
-        values.setdefault(FOLDER_PARAMETER, ".")
-    records = values.get(FOLDER_PARAMETER) == "."
-    inputs = {"sources": digest(sources(notebook)), "parameters": values}
-    _prepare(folder, inputs)
-    started, clock = datetime.now(UTC), time.monotonic()
-    try:
-        with _environment(threads), _log_to(folder / LOG) as log, _sigterm_interrupts():
-            papermill.execute_notebook(
-                read_notebook(notebook),
-                folder / EXECUTED,
-                parameters=values,
-                kernel_name="python3",  # the one of this environment
-                progress_bar=False,
-                log_output=False,
-                stdout_file=log,
-                stderr_file=log,
-                cwd=folder,
-                execution_timeout=cell_timeout,
-                extra_arguments=["--log-level=ERROR"],  # each kernel would greet with a warning about its transport
-            )
-        reason = why_incomplete(folder, records=records)
-    except papermill.PapermillExecutionError as error:
-        reason = f"cell {error.cell_index + 1} raised {error.ename}: {error.evalue}"
-    except CellTimeoutError:
-        reason = f"a cell took longer than {cell_timeout} s"
-    except KeyboardInterrupt:
-        reason = "it was interrupted; the same command again goes on from its last checkpoint, if it kept one"
-    except (DeadKernelError, RuntimeError) as error:
-        reason = f"the kernel died ({str(error).splitlines()[0]}): killed, out of memory or crashed"
-    if reason:
-        message = f"{notebook} did not run to its end: {reason}. What there is: {folder / EXECUTED}, {folder / LOG}."
-        (folder / FAILURE).write_text(message + "\n")
-        raise IncompleteRunError(message)
-    certificate = {
-        "notebook": Path(os.path.relpath(notebook)).as_posix(),
-        **inputs,
-        "executed": digest([folder / EXECUTED]),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 2),
-        "threads": threads,
-    }
-    _write(folder / COMPLETE, json.dumps(certificate, indent=2) + "\n")
-    return folder / COMPLETE
-
-
-def why_incomplete(folder: Path, *, records: bool) -> str:
-    """Why the executed notebook of a run folder proves no complete run; empty if it does.
-
-    Args:
-        folder: of the run.
-        records: whether the notebook was told to write its record there.
-    """
-    import nbformat
-
-    executed = nbformat.read(folder / EXECUTED, as_version=4)
-    code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
-    unrun = [cell for cell in code if cell.execution_count is None]
-    if any(output.get("ename") == "SystemExit" for cell in code for output in cell.outputs):
-        return "a cell left through SystemExit"
-    if executed.metadata.papermill.exception:
-        return "papermill recorded an exception"
-    if unrun:
-        start = unrun[0].source.strip().splitlines()[0]
-        return f"{len(unrun)} of {len(code)} code cells never ran, the first being `{start}`"
-    if records and not (folder / RECORD).is_file():
-        return f"it wrote no {RECORD}"
-    return ""
+    kind = KINDS[parameter.kind]
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is kind:
+        return value
+    hint = " YAML reads 2e-4 as text: write 2.0e-4." if kind is float and isinstance(value, str) else ""
+    raise InputError(
+        f"{prefix}Parameter {parameter.name!r} takes {parameter.kind}, got {value!r} ({type(value).__name__}).{hint}"
+    )
 
 
 def _inspect(notebook: NotebookNode) -> dict[str, dict[str, str]]:
@@ -270,90 +162,3 @@ def _parameter(path: Path, name: str, seen: Mapping[str, str]) -> Parameter:
     if kind not in KINDS:
         raise InputError(f"{path}: parameter {name!r} is annotated {kind!r}; use one of {', '.join(KINDS)}.")
     return Parameter(name, kind, default, seen["help"])
-
-
-def _typed(prefix: str, parameter: Parameter, value: Any) -> Any:
-    kind = KINDS[parameter.kind]
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is kind:
-        return value
-    hint = " YAML reads 2e-4 as text: write 2.0e-4." if kind is float and isinstance(value, str) else ""
-    raise InputError(
-        f"{prefix}Parameter {parameter.name!r} takes {parameter.kind}, got {value!r} ({type(value).__name__}).{hint}"
-    )
-
-
-def _prepare(folder: Path, inputs: Mapping[str, Any]) -> None:
-    """Make the folder ready: an interrupted run of the same inputs keeps its checkpoint, all other traces go."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        known = folder / INPUTS
-        text = json.dumps(inputs, indent=2) + "\n"
-        resumable = known.is_file() and known.read_text() == text and not (folder / RECORD).exists()
-        for name in RUN_FILES if not resumable else [RECORD, COMPLETE, FAILURE]:
-            path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        known.write_text(text)
-    except OSError as error:
-        raise DataError(
-            f"The run folder {folder} cannot be written: {(error.strerror or str(error)).lower()}. Choose a folder you "
-            "may write to, or free some space."
-        ) from None
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Environment variables of the kernel: numerical threads, no progress bars, no chatter."""
-    wanted = {name: str(threads) for name in SINGLE_THREAD}
-    wanted |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    wanted["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # a caller's agg would leave out every figure
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM, which schedulers send, ends a run as Ctrl-C does; only a main thread can arrange that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[Any]:
-    """A log file that receives what the notebook prints and what papermill says."""
-    with path.open("a", buffering=1) as file:
-        handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        logger = logging.getLogger("papermill")
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        propagate, logger.propagate = logger.propagate, False
-        try:
-            yield file
-        finally:
-            logger.removeHandler(handler)
-            logger.propagate = propagate
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text)
-    temporary.replace(path)

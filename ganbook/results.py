@@ -1,25 +1,29 @@
-"""Many runs as one table: run folders and committed records read, checked and summarised.
+"""Records of runs, read and checked.
 
 A record is a run folder, or the small part of one that is committed under ``book/results``: ``params.json``,
 ``metrics.json`` (names to numbers, and under ``protocol`` how they were measured), ``environment.json``, and where
-there are ``history.csv`` and ``samples.png``.
+there are ``history.csv`` and ``samples.png``. ``run.json``, the certificate of a finished run, holds the digest of
+each: a record that was changed afterwards is refused.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from ganbook.errors import DataError
+from ganbook.sources import digest
 
-from ganbook.errors import DataError, InputError
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRICS, PARAMS, ENVIRONMENT = "metrics.json", "params.json", "environment.json"
 HISTORY, SAMPLES = "history.csv", "samples.png"
+COMPLETE = "run.json"  # the certificate that a run came to its end
 COMMITTED = (PARAMS, METRICS, ENVIRONMENT, HISTORY, SAMPLES)  # what of a run folder a committed record keeps
 
 
@@ -35,6 +39,12 @@ class Record:
     metrics: Mapping[str, float]
     protocol: Mapping[str, Any]  # how the metrics were measured: two protocols never share a row
     environment: Mapping[str, Any]
+    certificate: Mapping[str, Any] = field(default_factory=dict)  # run.json; empty for records older than it
+
+    @property
+    def result_id(self) -> str:
+        """The name under which a result is quoted, e.g. ``"cpu/gan_mnist/loss-hinge_seed-1"``."""
+        return f"{self.scale}/{self.experiment}/{self.run_id}"
 
     @property
     def samples(self) -> Path | None:
@@ -48,6 +58,8 @@ class Record:
         Raises:
             DataError: the file is damaged.
         """
+        import pandas as pd  # slow to import: only where it is needed
+
         path = self.folder / HISTORY
         if not path.is_file():
             return pd.DataFrame()
@@ -72,7 +84,11 @@ def read_record(folder: Path) -> Record:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise _damaged(folder / METRICS, f"metric {name!r} must be a finite number, got {value!r}")
     params, environment = _read_json(folder / PARAMS), _read_json(folder / ENVIRONMENT)
-    return Record(scale, experiment, run_id, folder, params, metrics, protocol, environment)
+    certificate = _read_json(folder / COMPLETE) if (folder / COMPLETE).is_file() else {}
+    for name, recorded in certificate.get("record", {}).items():
+        if not (folder / name).is_file() or digest([folder / name]) != recorded:
+            raise _damaged(folder / name, f"it is not what the run wrote, as {COMPLETE} has it")
+    return Record(scale, experiment, run_id, folder, params, metrics, protocol, environment, certificate)
 
 
 def read_records(*roots: Path) -> list[Record]:
@@ -82,95 +98,42 @@ def read_records(*roots: Path) -> list[Record]:
         roots: folders with records at ``<scale>/<experiment>/<run_id>``; those that do not exist hold none.
 
     Raises:
-        DataError: any record is damaged.
+        DataError: any record is damaged, or two of the same name contradict each other.
     """
-    found: dict[tuple[str, ...], Path] = {}
+    found: dict[str, Record] = {}
     for root in roots:
         for file in sorted(root.glob(f"*/*/*/{METRICS}")):
-            found[file.parent.relative_to(root).parts] = file.parent
-    return [read_record(found[key]) for key in sorted(found)]
+            record = read_record(file.parent)
+            if record.result_id in found:
+                refuse_contradiction(found[record.result_id], record)
+            found[record.result_id] = record
+    return [found[key] for key in sorted(found)]
 
 
-def runs_table(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a run; two column levels: ``run``, ``params``, ``metrics``, ``protocol``, ``environment``.
-
-    ``table["metrics"]["accuracy"]`` is then one column over all runs.
-    """
-    rows = []
-    for r in records:
-        groups: dict[str, Mapping[str, Any]] = {
-            "run": {"scale": r.scale, "experiment": r.experiment, "run_id": r.run_id},
-            "params": r.params,
-            "metrics": r.metrics,
-            "protocol": r.protocol,
-            "environment": {k: v for k, v in r.environment.items() if not isinstance(v, dict | list)},
-        }
-        rows.append({(group, name): value for group, values in groups.items() for name, value in values.items()})
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: ("run", "params", "metrics", "protocol", "environment").index(key[0]))
-    return pd.DataFrame([[row.get(key) for key in columns] for row in rows], columns=pd.MultiIndex.from_tuples(columns))
-
-
-def varied(records: Sequence[Record]) -> list[str]:
-    """Names of the parameters, ``seed`` aside, in which some of the runs differ."""
-    names = list(dict.fromkeys(name for r in records for name in r.params if name not in ("seed", "out")))
-    return [n for n in names if len({json.dumps(r.params.get(n), sort_keys=True) for r in records}) > 1]
-
-
-def summary(records: Sequence[Record]) -> pd.DataFrame:
-    """Mean and sample standard deviation of every metric over the seeds of each variant.
-
-    One row for each scale, set of varied parameters and protocol: numbers that were measured differently are never
-    averaged. The columns are ``scale``, the varied parameters, ``protocol``, ``n`` (seeds), and for each metric
-    ``<name>`` (mean) and ``<name>_std`` (NaN where there is one seed only).
-
-    Args:
-        records: of one experiment.
+def refuse_contradiction(one: Record, other: Record) -> None:
+    """Two records of one name may differ if code, parameters, versions or device did; if none did, one is wrong.
 
     Raises:
-        InputError: records of several experiments, or two of the same variant and seed.
+        DataError: names both and what to do.
     """
-    if len({r.experiment for r in records}) > 1:
-        raise InputError(f"A summary compares runs of one experiment, got {sorted({r.experiment for r in records})}.")
-    names = varied(records)
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for r in records:
-        variant = tuple(json.dumps(r.params.get(name)) for name in names)
-        groups.setdefault((r.scale, *variant, json.dumps(r.protocol, sort_keys=True)), []).append(r)
-    rows = []
-    for group in groups.values():
-        first = group[0]
-        seeds = [r.params.get("seed") for r in group]
-        if len(set(seeds)) < len(seeds):
-            raise InputError(
-                f"{first.experiment} has two records of the same variant and seed: {[str(r.folder) for r in group]}. "
-                "Delete one."
-            )
-        row: dict[str, Any] = {"scale": first.scale} | {name: first.params.get(name) for name in names}
-        row |= {"protocol": protocol_text(first.protocol), "n": len(group)}
-        for metric in dict.fromkeys(name for r in group for name in r.metrics):
-            values = pd.Series([r.metrics[metric] for r in group if metric in r.metrics], dtype=float)
-            row[metric], row[f"{metric}_std"] = values.mean(), values.std(ddof=1)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    if one.metrics == other.metrics or _origin(one) is None or _origin(one) != _origin(other):
+        return
+    names = [n for n in {**one.metrics, **other.metrics} if one.metrics.get(n) != other.metrics.get(n)]
+    differ = ", ".join(f"{n} {one.metrics.get(n)} and {other.metrics.get(n)}" for n in names)
+    raise DataError(
+        f"{one.folder} and {other.folder} both claim to be {one.result_id}, from the same code, parameters and device, "
+        f"and differ: {differ}. Find out which is right with `ganbook reproduce {one.result_id}`, and delete the other."
+    )
 
 
-def protocol_text(protocol: Mapping[str, Any]) -> str:
-    """A protocol as one line, e.g. ``"extractor: mnist-judge, n_fake: 5000"``; of digests the first twelve digits."""
-    shown = {name: value[:12] if name.endswith("sha256") else value for name, value in protocol.items()}
-    return ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
-
-
-def with_spread(mean: float, std: float) -> str:
-    """``mean ± std`` to the digit that the spread supports; the mean alone where there is one seed only."""
-    if math.isnan(mean):
-        return "–"
-    if math.isnan(std):
-        return f"{mean:.4g}"
-    if std == 0:
-        return f"{mean:.4g} ± 0"
-    digits = min(6, max(0, 1 - math.floor(math.log10(std))))
-    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+def _origin(record: Record) -> tuple[str, ...] | None:
+    """What determines a result; None where the record does not say which code it came from."""
+    e, c = record.environment, record.certificate
+    code = c.get("sources") or (None if e.get("git_dirty") is not False else e.get("git_commit"))
+    if not code:
+        return None
+    same = (c.get("parameters", record.params), e.get("versions"), e.get("device"), e.get("threads"))
+    return (str(code), *(json.dumps(part, sort_keys=True) for part in same))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

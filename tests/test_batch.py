@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ganbook.batch import load_experiments, plan, theory_runs
+from ganbook.batch import chosen, load_experiments, markers, plan, theory_runs
+from ganbook.declaration import Resources
 from ganbook.errors import DataError, GanbookError, InputError
 
 TINY = Path(__file__).parent / "material" / "tiny.py"
@@ -44,6 +45,47 @@ def test_a_sweep_is_every_combination_with_every_seed(declare):
         (loss, flip, seed) for loss in ("hinge", "wasserstein") for flip in (False, True) for seed in (0, 1)
     }
     assert all(run.parameters["steps"] == 2 for run in runs)
+
+
+def test_lists_hand_in_hand_and_explicit_points_are_combined_with_the_rest(declare):
+    varied = "zip: {loss: [hinge, lsgan], lr: [2.0e-4, 1]}\n    explicit: [{}, {flip: true}]\n    seeds: [0, 1]"
+    text = GOOD.replace("sweep: {loss: [hinge, wasserstein], flip: [false, true]}\n    seeds: [0, 1]", varied)
+    runs = plan(load_experiments(declare(text)), "cpu")
+    assert len(runs) == 2 * 2 * 2
+    assert {(run.parameters["loss"], run.parameters["lr"]) for run in runs} == {("hinge", 2e-4), ("lsgan", 1.0)}
+    assert str(runs[0].folder) == "runs/cpu/tiny/loss-hinge_lr-0.0002_seed-0"
+    assert str(runs[-1].folder) == "runs/cpu/tiny/loss-lsgan_lr-1.0_flip-True_seed-1"
+
+
+def test_resources_are_those_declared_and_a_gpu_at_scale_gpu(declare):
+    text = GOOD.replace("    seeds:", "    resources: {memory: 2, minutes: 30}\n    seeds:")
+    experiments = load_experiments(declare(text))
+    assert plan(experiments, "cpu")[0].resources == Resources(gpu=0, memory=2.0, minutes=30.0)
+    assert plan(experiments, "gpu")[0].resources == Resources(gpu=1)
+
+
+def test_experiments_are_chosen_by_name_or_tag(declare):
+    text = GOOD.replace("  title:", "  tags: [small, table]\n  title:")
+    experiments = load_experiments(declare(text))
+    assert chosen(experiments, "") == chosen(experiments, "table") == chosen(experiments, "tiny") == experiments
+    with pytest.raises(InputError, match="Did you mean 'table'"):
+        chosen(experiments, "tabel")
+
+
+def test_markers_change_with_what_a_run_depends_on_and_with_nothing_else(declare):
+    path = declare(GOOD)
+    before = markers(plan(load_experiments(path), "cpu"))
+    assert len(set(before)) == 8
+    path.write_text(
+        GOOD.replace("  title:", "  tags: [other]\n  title:").replace("gpu: {fixed", "gpu: {seeds: [0], fixed")
+    )
+    assert markers(plan(load_experiments(path), "cpu")) == before
+    path.write_text(GOOD.replace("steps: 2}", "steps: 4}"))
+    assert not set(markers(plan(load_experiments(path), "cpu"))) & set(before)
+    path.write_text(GOOD)
+    script = path.parent / "experiments" / "tiny.py"
+    script.write_text(script.read_text() + "\n# another word\n")
+    assert not set(markers(plan(load_experiments(path), "cpu"))) & set(before)
 
 
 def test_the_first_run_alone_is_the_chapter_and_has_the_defaults(declare):
@@ -92,7 +134,18 @@ MISTAKES = {
     "a sweep that is no list": ("[hinge, wasserstein]", "hinge", "must be a list"),
     "an empty sweep": ("[hinge, wasserstein]", "[]", "at least one value"),
     "a value twice": ("seeds: [0, 1]", "seeds: [0, 0]", "same value twice"),
-    "fixed and swept": ("fixed: {steps: 2}", "fixed: {loss: hinge}", "fixed at this scale already"),
+    "fixed and swept": ("fixed: {steps: 2}", "fixed: {loss: hinge}", "under 'fixed' and under 'sweep'"),
+    "swept and a seed": ("flip: [false, true]", "seed: [0, 1]", "under 'sweep' and under 'seeds'"),
+    "fixed and explicit": ("seeds: [0, 1]", "explicit: [{}, {steps: 4}]", "under 'fixed' and under 'explicit'"),
+    "an explicit mapping": ("seeds: [0, 1]", "explicit: {lr: 1}", "must be a list of points"),
+    "a point that is no mapping": ("seeds: [0, 1]", "explicit: [lr]", "must map parameter names to values"),
+    "the same point twice": ("seeds: [0, 1]", "explicit: [{}, {lr: 1}, {lr: 1.0}]", "the same point twice"),
+    "an explicit default that is not first": ("seeds: [0, 1]", "explicit: [{lr: 1}]", "put the default first"),
+    "zip of unequal length": ("seeds: [0, 1]", "zip: {lr: [2.0e-4, 1], seed: [0]}", "got lr 2, seed 1"),
+    "tags in one word": ("  title:", "  tags: small\n  title:", "tags must be a list of words"),
+    "an unknown resource": ("    seeds:", "    resources: {gpus: 1}\n    seeds:", "Did you mean 'gpu'"),
+    "half a GPU": ("    seeds:", "    resources: {gpu: 0.5}\n    seeds:", "gpu must be a whole number"),
+    "no time at all": ("    seeds:", "    resources: {minutes: -1}\n    seeds:", "of at least 0, got -1"),
     "a default that is not first": ("[hinge, wasserstein]", "[wasserstein, hinge]", "put the default first"),
     "a name that is no folder": ("tiny:\n", "Tiny/one:\n", "lower-case letters"),
 }

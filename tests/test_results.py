@@ -6,7 +6,9 @@ import math
 import pytest
 
 from ganbook.errors import DataError, InputError
-from ganbook.results import protocol_text, read_record, read_records, runs_table, summary, varied, with_spread
+from ganbook.results import read_record, read_records
+from ganbook.sources import digest
+from ganbook.tables import protocol_text, runs_table, summary, varied, with_spread
 
 
 def record(root, *, seed=0, loss="hinge", accuracy=0.9, scale="cpu", protocol=None, run_id=None):
@@ -54,12 +56,59 @@ def test_only_parameters_that_differ_are_columns(tmp_path):
     assert varied(read_records(tmp_path)) == ["loss"]
 
 
+def test_a_record_that_is_older_than_a_parameter_does_not_differ_by_it(tmp_path):
+    old = record(tmp_path)
+    record(tmp_path, seed=1)
+    (old / "params.json").write_text(json.dumps({"loss": "hinge", "seed": 0}))  # no steps
+    assert varied(read_records(tmp_path)) == []
+
+
+def test_a_record_that_was_changed_after_its_run_is_refused(tmp_path):
+    folder = record(tmp_path)
+    digests = {name: digest([folder / name]) for name in ("metrics.json", "params.json")}
+    (folder / "run.json").write_text(json.dumps({"seconds": 3.5, "record": digests}))
+    assert read_record(folder).certificate["seconds"] == 3.5
+    (folder / "metrics.json").write_text('{"accuracy": 0.99}')
+    with pytest.raises(DataError, match=r"metrics\.json .*not what the run wrote"):
+        read_record(folder)
+
+
 def test_of_two_roots_the_later_counts(tmp_path):
     record(tmp_path / "committed", accuracy=0.1)
     record(tmp_path / "committed", seed=1, accuracy=0.2)
     record(tmp_path / "runs", accuracy=0.9)
     found = read_records(tmp_path / "committed", tmp_path / "runs", tmp_path / "absent")
     assert [r.metrics["accuracy"] for r in found] == [0.9, 0.2]
+
+
+def certify(folder, accuracy, *, sources="same", device="cpu"):
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy}))
+    (folder / "environment.json").write_text(json.dumps({"device": device}))
+    (folder / "run.json").write_text(json.dumps({"sources": sources, "parameters": {}}))
+
+
+def test_two_records_of_one_name_that_contradict_each_other_are_refused(tmp_path):
+    ours, theirs = record(tmp_path / "runs"), record(tmp_path / "committed")
+    certify(ours, 0.9)
+    for different in ({"sources": "other"}, {"device": "cuda"}):  # then they may differ
+        certify(theirs, 0.8, **different)
+        assert [r.metrics["accuracy"] for r in read_records(tmp_path / "committed", tmp_path / "runs")] == [0.9]
+    certify(theirs, 0.8)
+    with pytest.raises(DataError, match=r"both claim to be cpu/tiny/loss-hinge_seed-0.*accuracy 0.8 and 0.9"):
+        read_records(tmp_path / "committed", tmp_path / "runs")
+    certify(theirs, 0.9)
+    assert len(read_records(tmp_path / "committed", tmp_path / "runs")) == 1
+
+
+def test_without_a_certificate_a_clean_commit_says_that_the_code_was_the_same(tmp_path):
+    folders = [record(tmp_path / root, accuracy=accuracy) for root, accuracy in (("a", 0.1), ("b", 0.2))]
+    for dirty in (True, False):
+        for folder in folders:
+            (folder / "environment.json").write_text(json.dumps({"git_commit": "abc", "git_dirty": dirty}))
+        if dirty:
+            assert len(read_records(tmp_path / "a", tmp_path / "b")) == 1
+    with pytest.raises(DataError, match="both claim to be"):
+        read_records(tmp_path / "a", tmp_path / "b")
 
 
 def test_single_runs_are_rows_with_grouped_columns(tmp_path):

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from ganbook.batch import EXPERIMENTS, SCALES, Run, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError
-from ganbook.notebooks import EXECUTED, FAILURE
-from ganbook.results import METRICS
+from ganbook.execution import EXECUTED, FAILURE
+from ganbook.results import COMPLETE, METRICS
 
 BOOK, RUNS = Path("book"), Path("runs")
 COMMITTED = BOOK / "results"  # records that are kept in git
+DOWNLOADS = ("results", "runs")  # executed notebooks there are files to be downloaded, no pages
 NOT_STAGED = {"_build", "tools", "results", "measurements", "decisions", "__pycache__"}
 
 
@@ -56,7 +57,8 @@ def inputs(scale: str) -> list[str]:
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
-    code = [Path("ganbook/results.py"), Path("ganbook/data/catalog.py"), EXPERIMENTS, *tools]
+    shown = ("results", "tables", "comparison", "export", "progress", "data/catalog")
+    code = [*(Path(f"ganbook/{name}.py") for name in shown), EXPERIMENTS, *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
 
@@ -76,16 +78,18 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, pages
+    from book.tools import cards, chapters, pages, status
 
     paths = Paths.at(scale)
     experiments = load_experiments()
-    runs = [*theory_runs(), *plan(experiments, scale)]
+    runs = planned(scale)
     staged: dict[str, Callable[[], bytes]] = {str(f.relative_to(BOOK)): f.read_bytes for f in static_files()}
     for run in runs:
         if run.chapter:
             staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
     staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
+    shown = [run for name in SCALES if name in (scale, *SCALES[2:]) for run in plan(experiments, name)]
+    staged |= status.pages(runs, shown, local=RUNS, committed=COMMITTED)
     staged |= cards.cards()
     check_contents(staged)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
@@ -121,7 +125,8 @@ def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
 
     walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
     pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
-    chapters = {str(Path(name).with_suffix("")) for name in staged if name.endswith(".ipynb")}
+    notebooks = [Path(name) for name in staged if name.endswith(".ipynb")]
+    chapters = {str(path.with_suffix("")) for path in notebooks if path.parts[:2] != DOWNLOADS}
     if missing := sorted(chapters - listed):
         raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")
     if unknown := sorted(listed - pages):
@@ -163,16 +168,37 @@ def report(scale: str) -> str:
     return "\n".join([*lines, f"The book ({done['pages']} pages) is ready. Next: open {address}"])
 
 
+def planned(scale: str) -> list[Run]:
+    """All runs that the book of a scale shows.
+
+    Raises:
+        GanbookError: they are declared wrongly.
+    """
+    return [*theory_runs(), *plan(load_experiments(), scale)]
+
+
+def batch_log(scale: str) -> Path:
+    """What Snakemake and its jobs said in the last batch of a scale."""
+    return RUNS / f"batch-{scale}.log"
+
+
+def finished(scale: str) -> str:
+    """How many of the planned runs are done, in one sentence."""
+    runs = planned(scale)
+    done = sum((run.folder / COMPLETE).is_file() for run in runs)
+    return f"{done} of {len(runs)} runs are finished and kept."
+
+
 def failures(scale: str) -> str:
     """What went wrong in the last batch: one paragraph for each failed run, or else the end of Snakemake's log."""
     try:
-        runs = [*theory_runs(), *plan(load_experiments(), scale)]
+        runs = planned(scale)
     except GanbookError as error:
         return f"Error: {error}"
     failed = [file.read_text().strip() for run in runs if (file := run.folder / FAILURE).is_file()]
     if failed:
         return "\n".join([*failed, f"{len(failed)} of {len(runs)} runs failed; the others are kept."])
-    path = RUNS / f"batch-{scale}.log"  # what Snakemake and its jobs said
+    path = batch_log(scale)
     log = path.read_text().splitlines()
     start = next((i for i, line in enumerate(log) if line.startswith("Error: ")), len(log) - 15)
     return "\n".join([*log[max(0, start) :][:15], f"All of it: {path}"])

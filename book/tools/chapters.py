@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganbook.batch import Run
-from ganbook.notebooks import EXECUTED
+from ganbook.execution import EXECUTED, RECORD_TAG
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -21,6 +21,7 @@ def page(executed: Path) -> bytes:
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
+    notebook.cells = [cell for cell in notebook.cells if RECORD_TAG not in cell.metadata.get("tags", [])]
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index}"
         for key in ("papermill", "execution"):

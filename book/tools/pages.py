@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from book.tools import gallery
 from ganbook.batch import RUNS, SCALES, Experiment, Run, plan
-from ganbook.results import METRICS, Record, read_record, summary, varied, with_spread
+from ganbook.comparison import better, by_variant, paired, ranking
+from ganbook.errors import InputError
+from ganbook.export import SORT_SCRIPT, SORT_STYLE
+from ganbook.results import METRICS, Record, read_record, refuse_contradiction
+from ganbook.tables import metrics_of, summary, varied, with_spread
 
 Staged = dict[str, Callable[[], bytes]]
 SCALE_TITLES = {
@@ -35,13 +39,13 @@ def results(experiments: Mapping[str, Experiment], scale: str, *, local: Path, c
         planned = {s: plan({name: experiment}, s) for s in shown}
         records = {s: _records(runs, local, committed) for s, runs in planned.items()}
         counts = {s: len(runs) for s, runs in planned.items() if runs}
-        page = _experiment_page(experiment, counts, records, local)
+        page = _experiment_page(experiment, counts, records)
         staged[f"results/{name}.md"] = page.encode
-        for record in (r for group in records.values() for r in group):
-            if record.samples is not None:
-                staged[f"results/{_sheet_name(record)}"] = record.samples.read_bytes
+        staged |= gallery.pages(experiment, records, local)
         sections.append(_overview_section(experiment, counts, records))
     staged["results/index.md"] = _overview(sections, scale).encode
+    staged["_static/sortable.js"] = SORT_SCRIPT.encode
+    staged["_static/sortable.css"] = SORT_STYLE.encode
     return staged
 
 
@@ -50,9 +54,11 @@ def _records(runs: Sequence[Run], local: Path, committed: Path) -> list[Record]:
     found = []
     for run in runs:
         folder = run.folder.relative_to(RUNS)
-        place = next((root / folder for root in (local, committed) if (root / folder / METRICS).is_file()), None)
-        if place is not None:
-            record = read_record(place)
+        places = [root / folder for root in (local, committed) if (root / folder / METRICS).is_file()]
+        if places:
+            record, *others = map(read_record, places)
+            for other in others:
+                refuse_contradiction(record, other)
             if all(record.params.get(name, value) == value for name, value in run.parameters.items()):
                 found.append(record)
     return found
@@ -62,9 +68,13 @@ def _overview(sections: Sequence[str], scale: str) -> str:
     head = f"""# Results
 
 Every number here was read from the record of a run when these pages were built; none was typed. Each run is one
-notebook, executed by papermill with other parameters (`notebooks/experiments.yml` says which). Means and standard
-deviations (± one, over n seeds) are of the metrics, not of the losses; n = 1 has no spread. This book was built at
-scale `{scale}`; what has not been run yet is marked *pending*.
+notebook, executed by papermill with other parameters (`notebooks/experiments.yml` says which). A metric stands as its
+mean ± half of Student's 95% interval over n seeds: wide where the seeds are few, and absent where there is one. Click
+on the head of a table to sort it. This book was built at scale `{scale}`; what has not been run yet is marked
+*pending*.
+
+[When and on what the notebooks ran](status.md) and [how to get each number again](reproduce.md) have pages of their
+own. `ganbook results -o table.tex` writes these tables for a thesis (LaTeX, CSV or a page that sorts).
 """
     return "\n".join([head, *sections])
 
@@ -78,9 +88,7 @@ def _overview_section(experiment: Experiment, counts: Mapping[str, int], records
     return "\n".join(lines)
 
 
-def _experiment_page(
-    experiment: Experiment, counts: Mapping[str, int], records: Mapping[str, list[Record]], local: Path
-) -> str:
+def _experiment_page(experiment: Experiment, counts: Mapping[str, int], records: Mapping[str, list[Record]]) -> str:
     page = experiment.notebook.relative_to("notebooks").with_suffix("").as_posix()
     lines = [
         f"# {experiment.title}: results",
@@ -91,12 +99,15 @@ def _experiment_page(
         f"ganbook run {experiment.notebook.as_posix()} -p seed=7",
         "```",
         "",
+        f"Every single run, with its parameters, curves, samples and executed notebook, is in the "
+        f"[gallery of runs]({gallery.page_name(experiment)}.md).",
+        "",
     ]
     for scale, count in counts.items():
         found = records[scale]
         lines += [f"## {SCALE_TITLES[scale]}", "", _state(len(found), count, scale), ""]
         if found:
-            lines += [_summary_table(found), "", *_sheets(found), *_provenance(found, local)]
+            lines += [_summary_table(found), "", *_comparison(found), *_sheets(found)]
     return "\n".join(lines)
 
 
@@ -110,16 +121,50 @@ def _state(done: int, count: int, scale: str) -> str:
 def _summary_table(records: Sequence[Record]) -> str:
     table = summary(records)
     names = varied(records)
-    metrics = [c for c in table.columns if f"{c}_std" in table.columns]
+    metrics = metrics_of(table)
     several = table["protocol"].nunique() > 1
     columns = [*names, *metrics, "n", *(["protocol"] if several else [])]
     rows = []
     for row in table.to_dict("records"):
         cells = [f"`{row[name]}`" for name in names]
-        cells += [_spread(float(row[metric]), float(row[f"{metric}_std"])) for metric in metrics]
+        cells += [_spread(float(row[metric]), float(row[f"{metric}_ci"])) for metric in metrics]
         rows.append([*cells, str(row["n"]), *([row["protocol"]] if several else [])])
     note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\n*Protocol:* {text}."
-    return _table([column.replace("_", " ") for column in columns], rows) + note
+    return gallery.sortable([column.replace("_", " ") for column in columns], rows) + note
+
+
+def _comparison(records: Sequence[Record]) -> list[str]:
+    """Whether the variants differ by more than their seeds, for every metric in which they differ at all."""
+    lines: list[str] = []
+    for metric in dict.fromkeys(name for r in records for name in r.metrics):
+        try:
+            values = by_variant(records, metric)
+        except InputError:  # measured in several ways: then the numbers are not compared
+            continue
+        if len(values) < 2 or len({v for seeds in values.values() for v in seeds.values()}) < 2:
+            continue
+        table, ranks = paired(values), ranking(values, metric)
+        if table["n"].max() < 2:
+            continue
+        order = ", ".join(f"`{name}`" for name in ranks["variant"])
+        agreement = ranks.attrs["kendall_w"]
+        rows = [
+            [f"`{r['variant']}`", _spread(r["difference"], r["ci"]), str(r["n"]), _number(r["p"]), _number(r["p_holm"])]
+            for r in table.to_dict("records")
+        ]
+        good = f" ({better(metric)} is better)" if better(metric) else ""
+        lines += [f"*{metric.replace('_', ' ')}*{good}, against `{next(iter(values))}`:", ""]
+        lines += [gallery.table(["variant", "difference", "n", "p", "p, Holm"], rows), ""]
+        if good:
+            lines += [f"Order by mean rank: {order}; agreement of the seeds (Kendall's W) {_number(agreement)}.", ""]
+    if not lines:
+        return []
+    head = ["````{dropdown} Is it the variant or the seed?", "", "Differences seed by seed, with paired t-tests.", ""]
+    return [*head, *lines, "````", ""]
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2g}"
 
 
 def _sheets(records: Sequence[Record]) -> list[str]:
@@ -135,7 +180,7 @@ def _sheets(records: Sequence[Record]) -> list[str]:
         what = ", ".join(f"{name} {value}" for name, value in zip(names, variant, strict=True)) or "default parameters"
         seed = f", seed {record.params['seed']}" if "seed" in record.params else ""
         lines += [
-            f"```{{figure}} {Path(_sheet_name(record)).name}",
+            f"```{{figure}} {Path(gallery.sheet_name(record)).name}",
             f":name: sheet-{record.experiment}-{record.scale}-{record.run_id}".replace("_", "-").replace(".", "-"),
             f":alt: Sheet of generated samples, {what}{seed}.",
             ":class: sample-sheet",
@@ -146,28 +191,5 @@ def _sheets(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _provenance(records: Sequence[Record], local: Path) -> list[str]:
-    head = ["run", "commit", "device", "threads", "training", "date", "record"]
-    rows = []
-    for r in records:
-        e = r.environment
-        commit = f"`{str(e.get('git_commit') or '–')[:10]}`" + (" + changes" if e.get("git_dirty") else "")
-        seconds = e.get("train_seconds")
-        took = "–" if not isinstance(seconds, int | float) or math.isnan(seconds) else f"{seconds:.0f} s"
-        where = "this machine" if r.folder.is_relative_to(local) else "committed"
-        rows.append([f"`{r.run_id}`", commit, html.escape(str(e.get("device", "–"))), str(e.get("threads", "–"))])
-        rows[-1] += [took, str(e.get("date", "–"))[:10], where]
-    return ["```{dropdown} Where these numbers come from", "", _table(head, rows), "```", ""]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 def _spread(mean: float, std: float) -> str:
     return with_spread(mean, std).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _sheet_name(record: Record) -> str:
-    return f"{record.experiment}-{record.scale}-{record.run_id}.png"

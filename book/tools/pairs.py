@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from book.tools.chapters import CLAIM, claims
 from ganbook.batch import NOTEBOOKS, load_experiments, plan, theory_runs
 from ganbook.errors import GanbookError
-from ganbook.notebooks import COMPLETE, EXECUTED, read_notebook, sources_of_cells
+from ganbook.execution import EXECUTED
+from ganbook.notebooks import read_notebook, sources_of_cells
+from ganbook.results import COMPLETE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -1,14 +1,18 @@
 """Results pages and chapters as they are staged: what is in a record appears, what has not run is pending."""
 
 import json
+import math
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
+import pandas as pd
 import pytest
 from PIL import Image
 
-from book.tools import build, chapters, pages, pairs
+from book.tools import build, chapters, pages, pairs, status
+from book.tools.curves import curves
 from ganbook.batch import Experiment, Run, Scale
 from ganbook.errors import DataError, InputError
 from ganbook.notebooks import read_notebook
@@ -41,6 +45,8 @@ def staged(tmp_path):
     """The pages when one variant has both seeds, the other one, a foreign record lies about, and no GPU run exists."""
     local, committed = tmp_path / "runs", tmp_path / "results"
     record(local, "loss-hinge_seed-0", accuracy=0.90)
+    (local / "cpu/tiny/loss-hinge_seed-0/history.csv").write_text("step,d_loss,g_loss\n1,0.5,1\n2,0.25,2\n")
+    (local / "cpu/tiny/loss-hinge_seed-0/notebook.ipynb").write_text("{}")
     record(local, "loss-hinge_seed-1", accuracy=0.94, seed=1)
     record(committed, "loss-lsgan_seed-0", accuracy=0.5, loss="lsgan")
     record(local, "loss-rpgan_seed-0", accuracy=0.123, loss="rpgan")  # no longer declared
@@ -51,7 +57,8 @@ def staged(tmp_path):
 def test_the_table_has_mean_spread_and_number_of_seeds(staged):
     page = staged["results/tiny.md"].decode()
     assert "| loss | accuracy | n |" in page
-    assert "| `hinge` | 0.920 ± 0.028 | 2 |" in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "| `hinge` | 0.92 ± 0.25 | 2 |" in page.replace("\N{NO-BREAK SPACE}", " ")  # t(1) is 12.7
+    assert "```{table}\n:class: sortable\n" in page
     assert "| `lsgan` | 0.5 | 1 |" in page
     assert "n_fake 500" in page
 
@@ -72,13 +79,66 @@ def test_a_record_of_other_parameters_than_declared_counts_as_pending(tmp_path):
     assert "0.777" not in overview
 
 
-def test_each_number_says_where_it_comes_from(staged):
-    page = staged["results/tiny.md"].decode()
-    assert "`abcdef0123` + changes" in page
-    assert "cpu (Fast &lt;4&gt;)" in page
-    assert "61 s" in page
-    assert page.count("| this machine |") == 2
-    assert page.count("| committed |") == 1
+def test_each_run_has_its_place_in_the_gallery_with_curves_samples_origin_and_command(staged):
+    page = staged["results/tiny-runs.md"].decode()
+    assert page.count("{dropdown}") == 3
+    assert "commit `abcdef0123` + changes, cpu (Fast &lt;4&gt;), 1 threads, training 61 s, 2026-11-21" in page
+    assert page.count(", this machine.") == 2
+    assert page.count(", committed.") == 1
+    assert "`ganbook reproduce cpu/tiny/loss-hinge_seed-1`" in page
+    assert "(run-tiny-cpu-loss-hinge-seed-1)=" in page
+    assert staged["results/tiny-cpu-loss-hinge_seed-1.png"].startswith(b"\x89PNG")
+    assert page.count("-losses.svg") == 1 and page.count("{download}") == 1  # of the run that kept them
+    assert staged["results/runs/tiny-cpu-loss-hinge_seed-0.ipynb"] == b"{}"
+    curves = ElementTree.fromstring(staged["results/tiny-cpu-loss-hinge_seed-0-losses.svg"])
+    assert [path.get("d")[:1] for path in curves.findall("{*}path")] == ["M", "M", "M"]  # the axes and two losses
+
+
+def test_a_loss_that_is_no_number_is_a_gap():
+    history = pd.DataFrame({"step": [1, 2, 3, 4], "d_loss": [1.0, math.nan, 2.0, 1.5]})
+    *_, path = ElementTree.fromstring(curves(history)).findall("{*}path")
+    assert path.get("d").count("M") == 2 and "nan" not in path.get("d")
+
+
+def test_variants_are_compared_where_they_share_seeds(tmp_path):
+    for loss, values in (("hinge", (0.90, 0.92)), ("lsgan", (0.80, 0.83))):
+        for seed, accuracy in enumerate(values):
+            record(tmp_path, f"loss-{loss}_seed-{seed}", accuracy=accuracy, loss=loss, seed=seed)
+    found = pages.results({"tiny": experiment()}, "cpu", local=tmp_path, committed=tmp_path / "none")
+    page = found["results/tiny.md"]().decode().replace("\N{NO-BREAK SPACE}", " ")
+    assert "*accuracy* (more is better), against `loss=hinge`" in page
+    assert "| `loss=lsgan` | -0.095 ± 0.064 | 2 | 0.033 | 0.033 |" in page
+    assert "`loss=hinge`, `loss=lsgan`; agreement of the seeds (Kendall's W) 1." in page
+
+
+def test_two_records_of_one_run_that_contradict_each_other_stop_the_pages(tmp_path):
+    for root, accuracy in (("runs", 0.9), ("results", 0.8)):
+        record(tmp_path / root, "loss-hinge_seed-0", accuracy=accuracy)
+        path = tmp_path / root / "cpu/tiny/loss-hinge_seed-0/environment.json"
+        path.write_text(json.dumps({"git_commit": "abc", "git_dirty": False}))
+    with pytest.raises(DataError, match="both claim to be cpu/tiny/loss-hinge_seed-0"):
+        pages.results({"tiny": experiment()}, "cpu", local=tmp_path / "runs", committed=tmp_path / "results")
+
+
+def test_the_status_page_tells_when_how_long_and_on_what_and_the_other_one_command_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [
+        Run("tiny", "cpu", f"loss-hinge_seed-{seed}", Path("notebooks/experiments/tiny.py"), {}, chapter=seed == 0)
+        for seed in (0, 1)
+    ]
+    record(tmp_path / "runs", "loss-hinge_seed-0", accuracy=0.9)
+    certificate = {"seconds": 71.6, "started": "2026-11-21T05:00:09+00:00", "threads": 1, "sources": "0123456789"}
+    certificate |= {"energy": {"watt_hours": 0.2}, "machine": {"cpu": "Fast <4>", "versions": {"torch": "2.13"}}}
+    (tmp_path / runs[0].folder / "run.json").write_text(json.dumps(certificate))
+    staged = status.pages(runs, runs, local=tmp_path / "runs", committed=tmp_path / "none")
+    page = staged["results/status.md"]().decode()
+    assert "1 of the 2 notebook runs" in page
+    row = "| `loss-hinge_seed-0` | done | 2026-11-21 05:00 | 72 s | 0.2 Wh | 1 | Fast &lt;4&gt; | – | 2.13 | `0123"
+    assert row in page
+    assert "| `loss-hinge_seed-1` | not begun | – |" in page
+    page = staged["results/reproduce.md"]().decode()
+    assert "| `cpu/tiny/loss-hinge_seed-0` | accuracy 0.9 | abcdef0123 + changes | `ganbook reproduce cpu/tiny/" in page
+    assert "`ganbook run notebooks/experiments/tiny.py`" in page
 
 
 def test_each_variant_shows_the_sheet_of_its_first_seed(staged):
@@ -186,7 +246,8 @@ def test_every_way_out_of_step_is_found(tmp_path, spoil, told):
 def test_contents_and_pages_must_match(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "BOOK", tmp_path)
     (tmp_path / "_toc.yml").write_text("root: index\nparts:\n- chapters:\n  - file: theory/01\n  - glob: results/*\n")
-    build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "results/tiny.md": bytes})
+    downloads = {"results/tiny.md": bytes, "results/runs/tiny-cpu-default.ipynb": bytes}  # no pages of their own
+    build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, **downloads})
     with pytest.raises(DataError, match="Add `- file: theory/02`"):
         build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "theory/02.ipynb": bytes})
     with pytest.raises(DataError, match=r"lists theory/01, but there is no such page"):
@@ -215,7 +276,8 @@ def test_the_closing_words_of_a_failed_batch_name_what_failed(tmp_path, monkeypa
 
 
 def test_several_experiments_in_one_summary_are_refused(tmp_path):
-    from ganbook.results import read_records, summary
+    from ganbook.results import read_records
+    from ganbook.tables import summary
 
     record(tmp_path, "a", accuracy=0.5)
     (tmp_path / "cpu" / "other").mkdir()
