@@ -1,0 +1,100 @@
+"""Encoders: pictures to codes. The decoders are the generators of `ganbook.nn.dcgan`, layer for layer.
+
+That the decoder *is* the GAN's generator, with the same arguments in the same order, is what lets a trained
+autoencoder hand its weights to a GAN (`ganbook.nn.autoencoders.start_from`). The encoder mirrors it: strided
+convolutions, BatchNorm except at the picture, LeakyReLU(0.2), as in the discriminator of Radford et al. (2016). A
+label enters the encoder as constant planes beside the picture, one a class (Sohn, Lee & Yan 2015), and the decoder
+one-hot beside the code.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from ganbook.errors import InputError
+from ganbook.nn.dcgan import check_labels, initialise, stages
+from ganbook.nn.mlp import mlp
+
+
+def label_planes(y: Int[Tensor, " n"], n_classes: int, side: int) -> Float[Tensor, "n classes side side"]:
+    """One plane a class, all 1 for the picture's own class and 0 for the others."""
+    return one_hot(y, n_classes).float()[:, :, None, None].expand(-1, -1, side, side)
+
+
+class Encoder(nn.Module):
+    """Images `(N, channels, resolution, resolution)` and optional labels `(N,)` to `(N, 2, latent_dim)`.
+
+    ``[:, 0]`` is the mean of the code, ``[:, 1]`` the logarithm of its variance; an autoencoder that does not draw
+    its codes uses the mean alone.
+
+    Args:
+        resolution: 28, 32 or 64.
+        channels: 1 for grey, 3 for colour.
+        latent_dim: length of the code.
+        width: feature maps after the first layer; each later stage has twice as many.
+        n_classes: 0 for no labels.
+    """
+
+    def __init__(self, *, resolution: int, channels: int, latent_dim: int, width: int = 32, n_classes: int = 0) -> None:
+        super().__init__()
+        side, doublings = stages(resolution)
+        self.latent_dim, self.n_classes = latent_dim, n_classes
+        self.shape = (channels, resolution, resolution)
+        layers: list[nn.Module] = []
+        maps_in, maps = channels + n_classes, width
+        for stage in range(doublings):
+            layers += [nn.Conv2d(maps_in, maps, 4, stride=2, padding=1, bias=stage == 0)]
+            layers += [nn.BatchNorm2d(maps)] if stage else []
+            layers += [nn.LeakyReLU(0.2)]
+            maps_in, maps = maps, maps * 2
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Linear(maps_in * side * side, 2 * latent_dim)
+        initialise(self)
+
+    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n 2 latent"]:
+        if x.shape[1:] != self.shape:
+            raise InputError(
+                f"This encoder reads images of shape (N, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}. "
+                "Load the pictures at the resolution and colour that it was built for."
+            )
+        if self.n_classes:
+            x = torch.cat([x, label_planes(check_labels(y, self.n_classes), self.n_classes, x.shape[3])], dim=1)
+        return self.head(self.features(x)).unflatten(1, (2, self.latent_dim))
+
+
+class LatentDiscriminator(nn.Module):
+    """Codes `(N, latent_dim)` and optional labels `(N,)` to logits `(N,)`, large on draws from the prior.
+
+    The discriminator of the adversarial autoencoder (Makhzani et al. 2016) and of WAE-GAN (Tolstikhin et al. 2018,
+    Algorithm 1).
+    """
+
+    def __init__(self, *, latent_dim: int, width: int = 128, n_classes: int = 0) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        self.net = mlp([latent_dim + n_classes, width, width, 1], slope=0.2)
+
+    def forward(self, z: Float[Tensor, "n latent"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+        if self.n_classes:
+            z = torch.cat([z, one_hot(check_labels(y, self.n_classes), self.n_classes).to(z.dtype)], dim=1)
+        return self.net(z).flatten()
+
+
+def start_from(generator: nn.Module, decoder: nn.Module) -> None:
+    """Copy a trained decoder's weights, BatchNorm statistics included, into a generator of the same shape.
+
+    Raises:
+        InputError: the two are not built alike; names the first tensor that differs.
+    """
+    ours, theirs = generator.state_dict(), decoder.state_dict()
+    for name in [*ours, *theirs]:
+        here, there = (tuple(state[name].shape) if name in state else "missing" for state in (ours, theirs))
+        if here != there:
+            raise InputError(
+                f"The decoder cannot start this generator: {name} is {here} in the generator and {there} in the "
+                "decoder. Build both with the same resolution, channels, latent_dim, width and n_classes."
+            )
+    generator.load_state_dict(theirs)

@@ -1,0 +1,73 @@
+"""Encoders: shapes, labels that are really read, and a decoder whose weights a generator takes over."""
+
+import pytest
+import torch
+
+from ganbook.errors import InputError
+from ganbook.nn import dcgan
+from ganbook.nn.autoencoders import Encoder, LatentDiscriminator, label_planes, start_from
+
+
+def encoder(**options):
+    torch.manual_seed(0)
+    return Encoder(**{"resolution": 28, "channels": 1, "latent_dim": 3, "width": 4, "n_classes": 0, **options})
+
+
+def generator(**options):
+    return dcgan.Generator(**{"resolution": 28, "channels": 1, "latent_dim": 3, "width": 4, "n_classes": 5, **options})
+
+
+@pytest.mark.parametrize("resolution", [28, 32, 64])
+@pytest.mark.parametrize("n_classes", [0, 5])
+def test_an_encoder_gives_mean_and_log_variance_at_every_resolution(resolution, n_classes):
+    network = encoder(resolution=resolution, channels=3, n_classes=n_classes)
+    y = torch.arange(4) if n_classes else None
+    assert network(torch.zeros(4, 3, resolution, resolution), y).shape == (4, 2, 3)
+
+
+def test_label_planes_are_one_for_the_own_class_only():
+    planes = label_planes(torch.tensor([2, 0]), 3, 4)
+    assert planes.shape == (2, 3, 4, 4)
+    assert planes.mean((2, 3)).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_the_label_changes_the_code_and_is_asked_for():
+    network = encoder(n_classes=5).eval()
+    x = torch.rand(1, 1, 28, 28)
+    assert not torch.equal(network(x, torch.tensor([1])), network(x, torch.tensor([2])))
+    with pytest.raises(InputError, match="needs labels, got none"):
+        network(x)
+
+
+def test_pictures_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"\(N, 1, 28, 28\), got \(2, 1, 32, 32\)"):
+        encoder()(torch.zeros(2, 1, 32, 32))
+
+
+def test_the_discriminator_of_codes_reads_code_and_label():
+    torch.manual_seed(0)
+    critic = LatentDiscriminator(latent_dim=3, width=8, n_classes=5)
+    z = torch.randn(2, 3)
+    assert critic(z, torch.tensor([0, 1])).shape == (2,)
+    assert not torch.equal(critic(z, torch.tensor([0, 1])), critic(z, torch.tensor([1, 1])))
+
+
+def test_a_generator_that_starts_from_a_decoder_draws_the_same_pictures():
+    torch.manual_seed(0)
+    decoder, other = generator(), generator()
+    z, y = torch.randn(8, 3), torch.arange(8) % 5
+    decoder(z, y)  # moves BatchNorm's statistics, which have to come along
+    start_from(other, decoder)
+    assert torch.equal(other.eval()(z, y), decoder.eval()(z, y))
+    with torch.no_grad():
+        next(decoder.parameters()).zero_()
+    assert not torch.equal(other(z, y), decoder(z, y))  # a copy, not the same tensors
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"latent_dim": 4}, "net.0.weight"), ({"resolution": 64}, "net.0.weight"), ({"width": 8}, "8")],
+)
+def test_a_decoder_of_another_shape_is_refused_by_name(options, told):
+    with pytest.raises(InputError, match=told):
+        start_from(generator(), generator(**options))
