@@ -1,22 +1,11 @@
 """The built book in a browser, from disk and without a network: every page, in both themes, on desk and telephone."""
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from book.tools.build import Paths
-
-ROOT = Path(__file__).parent.parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 SIZES = {"desk": (1280, 900), "telephone": (360, 740)}
 
 STATE = """() => ({
@@ -30,32 +19,6 @@ STATE = """() => ({
   width: document.documentElement.scrollWidth, room: document.documentElement.clientWidth,
   theme: document.documentElement.dataset.theme,
 })"""
-
-
-@pytest.fixture(scope="session")
-def html() -> Path:
-    """The book at scale smoke, through the same Snakefile; what is up to date is not made again."""
-    command = [sys.executable, "-m", "book.tools.batch", "book", "smoke"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return (ROOT / Paths.at("smoke").index).parent
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        message = (
-            "No Chromium on this machine, so nobody looked at the pages. On Debian and Ubuntu: apt install chromium"
-        )
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        yield browser
-        browser.close()
 
 
 @dataclass

@@ -1,0 +1,40 @@
+// Twemoji's robot (data/emoji, CC BY 4.0), 32 pixels, as RGB bytes: a script may read its pixels also from file://.
+window.GanPicture =
+  "//////////////////////////////////////79//bh/ueu/9uE/9Fi/shK/shI/shI/shK/9Fi/9uE/ueu//bh//79////////////////" +
+  "//////////////////////////////////////////////////////fl/96M/81S/Lw++ago+J0c9pYT9ZUR9ZUR9pYT+J0c+ago/Lw+/81S" +
+  "/96M//fl////////////////////////////////////////////////////////1uTuscrYta92taxms5pUsII5sII5sII6sII6sII6sII6" +
+  "sII6sII6sII5sII5s5pUtaxmta92scrY1uTu////////////////////////////////////////////wNTjLG+hImaZIGWaIGWaIGWaIGaa" +
+  "IGaaIGaaIGaaIGaaIGaaIGaaIGaaIGaaIGaaIGWaIGWaIGWaImaZLG+hwdXk////////////////////////////////////////bpu8ImWY" +
+  "ImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYImWYbpu8////////////////////////////" +
+  "////+fz+rNb3XafeRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSRJbSXaferNb3+fz+" +
+  "////////////////////////v+D5VqzuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazu" +
+  "VazuVazuVazuVqzuwOH5///////////////////+//z4stjzVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazu" +
+  "VazuVazuVazuVazuVazuVazuVazuVazuVazutNnz//z4///+//////////Hc/rNAtK6MVKzuVazuVazuVazuWa7uZrTwZ7XwYLHvVazuVazu" +
+  "VazuVazuVazuVazuVazuVazuYLHvZ7XwZrTwWa7uVazuVazuVazuVKzutK6M/rNA//Hc//////7+/uK6/6wztKyGVKzuVazuVazud7zx1Or6" +
+  "/P3/////7Pb9pdP2WK7uVazuVazuVazuVazuWK7updP27Pb9/////P3/1Or6d7zxVazuVazuVKzutKyG/6wz/uK6//7+/N6195wg/6w0tKyG" +
+  "VKzuVazub7nx7Pb9/Ozu752o7I2Z983S/f3+qdX2VKzuVazuVazuVKzuqdX2/f3+983S7I2Z752o/Ozu7Pb9b7nxVazuVKzutKyG/6w095wg" +
+  "/N619qQ39pYU/6w0tKyGVKzuVKvuut34/vj45V5w3S1D3SxC3jVK9cLI8Pj+aLXwVazuVazuaLXw8Pj+9cLI3jVK3SxC3S1D5V5w/vj4ut34" +
+  "VKvuVKzutKyG/6w09pYU9qQ39JAM9pYU/6w0tKyGVKzuUqru2uz7+NHW3jJI3S5E3S5E3S5E6XmH////eL3xVazuVazueL3x////6XmH3S5E" +
+  "3S5E3S5E3jJI+NHW2uz7UqruVKzutKyG/6w09pYU9JAM9JIQ9pYU/6w0tKyGVKzuUqvu2Oz7+dzf3jNI3S5E3S5E3S5E6oGO////d7zyVazu" +
+  "Vazud7zy////6oGO3S5E3S5E3S5E3jNI+dzf2Oz7UqvuVKzutKyG/6w09pYU9JIQ+KxL9pYU/6w0tKyGVKzuVKzuqtX2/vz86oGO3S5E3S5E" +
+  "4UZZ+dre6PT8YbLvVazuVazuYbLv6PT8+dre4UZZ3S5E3S5E6oGO/vz8qtX2VKzuVKzutKyG/6w09pYU+KxL/ezU+qY1/6w0tKyGVKzuVazu" +
+  "YrLv2e37/vr698zS9L3E/Ors+Pz+jsj0VKzuVazuVazuVKzujsj0+Pz+/Ors9L3E98zS/vr62e37YrLvVazuVKzutKyG/6w0+qY1/ezU////" +
+  "/+zQ/6wztKyGVKzuVazuVazuZLPvtNv45/P87Pb90un6hMTyVqzuVazuVazuVazuVazuVqzuhMTy0un67Pb95/P8tNv4ZLPvVazuVazuVKzu" +
+  "tKyG/6wz/+zQ/////////vbm/sFotLaeVKzuVazuVazuVazuVazuVKzuVKzuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVKzuVKzu" +
+  "VazuVazuVazuVazuVKzutLae/sFo/vbm////////////////tNr4VazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazuVazu" +
+  "VazuVazuVazuVazuVazuVazuVazuVazuVazuVazutNr4////////////////////////tNr4VazuVazuVazuVazuVKzuVKzuVKzuVKzuVKzu" +
+  "VKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVazuVazuVazuVazutNr4////////////////////////tNr4VazuVazuWK3uhL3o" +
+  "rdb1rtb1p9Hwl8PkpM7urtb1rtb1msXmmsXmrtb1rtb1pM7ul8Pkp9Hwrtb1rdb1hL3oWK3uVazuVazutNr4////////////////////////" +
+  "tNr4VazuVKzulMLlztfe9Pf59fj66O3xzNbc4+nt9fj69fj60Nrg0Nrg9fj69fj64+ntzNbc6O3x9fj69Pf5ztfelMLlVKzuVazutNr4////" +
+  "////////////////////tNr4VazuVKzus83gztfe9Pf59fj66O3xzNbc4+nt9fj69fj60Nrg0Nrg9fj69fj64+ntzNbc6O3x9fj69Pf5ztfe" +
+  "s83gU6zuVazutNr4////////////////////////tNr4VazuVKzupsjhztfe9Pf59fj66O3xzNbc4+nt9fj69fj60Nrg0Nrg9fj69fj64+nt" +
+  "zNbc6O3x9fj69Pf5ztfepsjhVKzuVazutNr4////////////////////////tNr4VazuVazuZbLsrcvi4/D45PD41+XwvtHf0+Pu5PD45PD5" +
+  "wtThwtTh5PD55PD40+PuvtHf1+Xw5PD44/D4rcviZbLsVazuVazutNr4////////////////////////tNr4VazuVazuVazuVazuVKzuVKzu" +
+  "VKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVKzuVazuVazuVazuVazutNr4////////////////6fL4vtfrjMDmTaDg" +
+  "TaDgTaDgTaDgTaDgTaDgTaDgTaDgT6TkVazuVazuVazuVazuVazuVazuT6TkTaDgTaDgTaDgTaDgTaDgTaDgTaDgTaDgjMDmvtfr6fL4////" +
+  "9Pj8Xp/QO4jDO4jDOojCOojCOojCOojCOojCOojCOojCOojCPInES5/eVazuVazuVazuVazuS5/ePInEOojCOojCOojCOojCOojCOojCOojC" +
+  "OojCO4jDO4jDXp/Q9Pj85O/3O4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDPIrFTJ/eVazuVazuTJ/ePIrFO4jDO4jDO4jD" +
+  "O4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jD6PL43uv1O4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDPIrFS5/eS5/e" +
+  "PIrFO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jD4uz06vL5QIzHO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jD" +
+  "O4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDO4jDQIzH6vL5/v7+7PT66PL46PL46PL46PL46PL4" +
+  "6PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL46PL47PT6/v7+";
