@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
+from ganbook.distributed import average_gradients, gathered, joint_draws, synchronise, world
 from ganbook.errors import InputError
 from ganbook.losses import check_adaptive, check_logits, get_loss, instance_noise, no_targets, real_targets
 from ganbook.models.unrolled import Judge, foreseen
@@ -122,6 +123,11 @@ class GAN:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
             raise no_targets(loss)
+        if unroll and world().size > 1:
+            raise InputError(
+                f"unroll={unroll} foresees the discriminator's steps from the whole batch, which several processes do "
+                "not have in one place. Train on one process, or set unroll=0."
+            )
         if ada_target:
             check_adaptive(loss, augment)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
@@ -131,17 +137,21 @@ class GAN:
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
         self.ema.requires_grad_(False)
         self.rng = torch.Generator(self.device).manual_seed(seed)
-        speed.compile_in_place(self.generator, self.discriminator)  # after the averaged copy, which stays as written
+        # after the averaged copy, which stays as written and belongs to this process alone
+        self.generator, self.discriminator = (synchronise(n, self.device) for n in (generator, discriminator))
+        speed.compile_in_place(self.generator, self.discriminator)
 
     def latents(self, n: int) -> Float[Tensor, "n latent"]:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
-        return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
+        with joint_draws(self.rng, n):
+            return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
 
     def view(self, x: Tensor) -> Tensor:
         """What the discriminator sees of `x`: augmented, with instance noise, or `x` itself."""
-        if self.changes:
-            x = augment(x, self.changes, self.rng, self.augment_p)
-        return instance_noise(x, self.instance_noise, self.rng)
+        with joint_draws(self.rng, len(x)):
+            if self.changes:
+                x = augment(x, self.changes, self.rng, self.augment_p)
+            return instance_noise(x, self.instance_noise, self.rng)
 
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
@@ -161,15 +171,17 @@ class GAN:
         loss = self._d_loss(real_logits, fake_logits).mean()
         total = loss
         if self.penalty is not None:
-            penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
+            with joint_draws(self.rng, len(real)):
+                penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
             total = loss + self.penalty_weight * penalty.mean()
         self.optimizer_d.zero_grad(set_to_none=True)
         total.backward()
+        average_gradients(self.discriminator.parameters())
         self.optimizer_d.step()
         if self.clip:
             clip_weights(self.discriminator, self.clip)
         if self.augment_p is not None:
-            self.augment_p = adapted(self.augment_p, real_logits, target=self.ada_target)
+            self.augment_p = adapted(self.augment_p, gathered(real_logits), target=self.ada_target)
         return loss.detach()
 
     def _fakes(self, n: int, labels: Tensor | None) -> Tensor:
@@ -188,7 +200,9 @@ class GAN:
     def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         if self.real_target == 1 or self.loss.smooth_d is None:
             return self.loss.d(real_logits, fake_logits)
-        return self.loss.smooth_d(real_logits, fake_logits, real_targets(len(real_logits), self.real_target, self.rng))
+        with joint_draws(self.rng, len(real_logits)):
+            targets = real_targets(len(real_logits), self.real_target, self.rng)
+        return self.loss.smooth_d(real_logits, fake_logits, targets)
 
     def generator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the generator through the discriminator, whose parameters receive nothing.
@@ -210,6 +224,7 @@ class GAN:
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()
+        average_gradients(self.generator.parameters())
         self.optimizer_g.step()
         self.ema.update_parameters(self.generator)
         self.steps_done += 1
