@@ -40,6 +40,7 @@ from ganbook.config import Config
 from ganbook.distributed import is_main, join, shares, world
 from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
+from ganbook.models.inputs import check_label_range
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.schedules import schedule
@@ -74,6 +75,8 @@ class Run:
         self.n_classes = len(self.images.classes) if config.conditional else 0
         if config.conditional and self.images.labels is None:
             raise InputError(f"Data set {config.dataset!r} has no labels. Set conditional=False to train without.")
+        if self.n_classes and self.images.labels is not None:
+            check_label_range(torch.from_numpy(self.images.labels), self.n_classes)
         self.gan = build_gan(config, channels=self.images.images.shape[1], n_classes=self.n_classes, device=self.device)
         self.batches = data.Batches(
             self.images, config.batch_size, seed=config.seed, device=self.device, flip=config.flip

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from ganbook.distributed import average_gradients, gathered, joint_draws, synchronise, world
 from ganbook.errors import InputError
 from ganbook.losses import check_adaptive, check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.models.inputs import check_batch, check_label_range, check_latents, has_batchnorm
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
@@ -118,7 +119,7 @@ class GAN:
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
-        self.unroll = unroll
+        self.unroll, self.batchnorm = unroll, has_batchnorm(generator, discriminator)
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -162,6 +163,7 @@ class GAN:
         Returns:
             The mean adversarial loss before the step, without the penalty, detached, still on the device.
         """
+        check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         self.speed.begin_step()
         with torch.no_grad():
             fake = self._fakes(len(real), labels)
@@ -212,6 +214,7 @@ class GAN:
         Returns:
             The mean loss before the step, detached, still on the device.
         """
+        check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         self.speed.begin_step()
         with frozen(self.discriminator):
             fake = self._fakes(len(real), labels)
@@ -318,28 +321,3 @@ class GAN:
         self._set_rates()
         if self.augment_p is not None:
             self.augment_p = state["augment_p"].to(self.device)
-
-
-def check_latents(z: Tensor, latent_dim: int) -> None:
-    """Refuse latents of another model.
-
-    Raises:
-        InputError: `z` is not `(N, latent_dim)`.
-    """
-    if z.ndim != 2 or z.shape[1] != latent_dim:
-        raise InputError(f"This generator takes latents of shape (N, {latent_dim}), got {tuple(z.shape)}.")
-
-
-def check_label_range(labels: Tensor | None, n_classes: int) -> None:
-    """Refuse labels that are no classes.
-
-    Raises:
-        InputError: a value outside 0 … n_classes - 1, or labels for a generator without classes.
-    """
-    if labels is None or len(labels) == 0:
-        return
-    if n_classes == 0:
-        raise InputError("This generator was trained without labels, got some. Leave the labels out.")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= n_classes:
-        raise InputError(f"Labels are 0 … {n_classes - 1}, got values from {low} to {high}.")
