@@ -37,8 +37,10 @@ from torch import Tensor
 from ganbook import data
 from ganbook.checkpoint import EARLIER, load_newest, save_state, sweep, unwritable, write_atomically
 from ganbook.config import Config
+from ganbook.distributed import is_main, join, shares, world
 from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
+from ganbook.models.inputs import check_label_range
 from ganbook.models.progressive import Plan, Progressive
 from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
@@ -67,12 +69,15 @@ class Run:
     def __init__(self, config: Config, folder: str | Path, *, device: str = "auto") -> None:
         self.config = config
         self.folder = Path(folder)
-        self.device = choose_device(device)
-        _check_writable(self.folder)
+        self.device = join(choose_device(device))
+        if is_main():
+            _check_writable(self.folder)
         self.images = data.load(config.dataset, resolution=config.resolution)
         self.n_classes = len(self.images.classes) if config.conditional else 0
         if config.conditional and self.images.labels is None:
             raise InputError(f"Data set {config.dataset!r} has no labels. Set conditional=False to train without.")
+        if self.n_classes and self.images.labels is not None:
+            check_label_range(torch.from_numpy(self.images.labels), self.n_classes)
         self.gan = build_gan(config, channels=self.images.images.shape[1], n_classes=self.n_classes, device=self.device)
         self.growth = growing(self.gan, config)
         self.batches = data.Batches(
@@ -101,11 +106,12 @@ class Run:
         """
         self.write_params()
         path = self.folder / CHECKPOINT
-        sweep(path)
+        if is_main():
+            sweep(path)
         try:
             train(
                 self.growth or self.gan,
-                self.batches if self.config.conditional else unlabelled(self.batches),
+                shares(self.batches if self.config.conditional else unlabelled(self.batches), self.config.batch_size),
                 steps=self.config.steps,
                 n_dis=self.config.n_dis,
                 log_every=log_every,
@@ -146,6 +152,8 @@ class Run:
         Raises:
             DivergenceError: a weight is NaN or infinite, as after a last step with finite losses: nothing is written.
         """
+        if not is_main():
+            return
         check_weights((self.gan.generator, self.gan.discriminator, self.gan.ema), self.history.step)
         state = {
             "config": asdict(self.config),
@@ -181,10 +189,13 @@ class Run:
 
     def write_params(self) -> None:
         """Write ``params.json``."""
-        write_json(self.folder / PARAMS, asdict(self.config))
+        if is_main():
+            write_json(self.folder / PARAMS, asdict(self.config))
 
     def write_history(self) -> None:
         """Write ``history.csv``."""
+        if not is_main():
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=["step", "d_loss", "g_loss", "seconds"], lineterminator="\n")
         writer.writeheader()
@@ -193,6 +204,8 @@ class Run:
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write the record: parameters, history, sample sheet, environment, and last of all ``metrics.json``."""
+        if not is_main():
+            return
         self.write_params()
         self.write_history()
         sheet = io.BytesIO()
@@ -204,6 +217,8 @@ class Run:
 
     def tensorboard(self) -> Hook:
         """A hook that writes losses at every call and a sample sheet ten times a run to ``tensorboard/``."""
+        if not is_main():
+            return lambda _: None
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and not everyone looks
 
         writer = SummaryWriter(str(self.folder / "tensorboard"))
@@ -404,6 +419,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({cpu_name()})",
         "threads": torch.get_num_threads(),
+        **({"processes": world().size} if world().size > 1 else {}),
         "cores": os.cpu_count(),
     }
 

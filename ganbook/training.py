@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ganbook.distributed import is_main, mean_over_processes
 from ganbook.errors import DivergenceError, InputError
 
 REMEDIES = (
@@ -90,7 +91,7 @@ def train(
     if min(steps, n_dis, log_every) < 1:
         raise InputError(f"steps, n_dis and log_every count from 1, got {steps}, {n_dis} and {log_every}.")
     history = history if history is not None else History()
-    bar = tqdm(total=steps, initial=history.step, unit="step", disable=not progress, mininterval=0.5)
+    bar = tqdm(total=steps, initial=history.step, unit="step", disable=not (progress and is_main()), mininterval=0.5)
     start = time.perf_counter() - history.seconds
     pending: list[Tensor] = []
     while history.step < steps:
@@ -102,7 +103,8 @@ def train(
         history.step += 1
         bar.update()
         if history.step % log_every == 0 or history.step == steps:
-            losses = torch.stack(pending).double().cpu()  # the only place where the loop waits for the device
+            losses = mean_over_processes(torch.stack(pending).double())
+            losses = losses.cpu()  # the only place where the loop waits for the device
             check_finite(losses, history)
             pending.clear()
             d_mean, g_mean = losses.mean(0).tolist()

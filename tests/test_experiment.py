@@ -1,5 +1,6 @@
 """A run documents itself, goes on where it stopped, and fails with one clear message."""
 
+import dataclasses
 import json
 
 import pandas as pd
@@ -115,6 +116,15 @@ def test_unusable_folder_device_and_data_set_are_clear(tmp_path):
         Run(tiny(dataset="mnsit"), tmp_path / "x", device="cpu")
     with pytest.raises(DataError, match="There is no checkpoint"):
         experiment.load_trained(tmp_path)
+
+
+def test_labels_that_are_no_classes_are_found_before_training(tmp_path, monkeypatch):
+    """On a GPU a step does not look: an index out of range there ends the process without a word."""
+    images = experiment.data.load("mnist", resolution=28)
+    wrong = dataclasses.replace(images, labels=images.labels + 1)
+    monkeypatch.setattr(experiment.data, "load", lambda *_, **__: wrong)
+    with pytest.raises(InputError, match="Labels are 0 … 9, got values from 1 to 10"):
+        Run(tiny(), tmp_path, device="cpu")
 
 
 def test_spread_tells_variety_from_one_picture_a_class():

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
+from ganbook.distributed import average_gradients, gathered, joint_draws, synchronise, world
 from ganbook.errors import InputError
 from ganbook.losses import check_adaptive, check_logits, get_loss, instance_noise, no_targets, real_targets
+from ganbook.models.inputs import check_batch, check_label_range, check_latents, has_batchnorm
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
@@ -117,11 +119,16 @@ class GAN:
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
-        self.unroll = unroll
+        self.unroll, self.batchnorm = unroll, has_batchnorm(generator, discriminator)
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
             raise no_targets(loss)
+        if unroll and world().size > 1:
+            raise InputError(
+                f"unroll={unroll} foresees the discriminator's steps from the whole batch, which several processes do "
+                "not have in one place. Train on one process, or set unroll=0."
+            )
         if ada_target:
             check_adaptive(loss, augment)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
@@ -131,17 +138,21 @@ class GAN:
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()
         self.ema.requires_grad_(False)
         self.rng = torch.Generator(self.device).manual_seed(seed)
-        speed.compile_in_place(self.generator, self.discriminator)  # after the averaged copy, which stays as written
+        # after the averaged copy, which stays as written and belongs to this process alone
+        self.generator, self.discriminator = (synchronise(n, self.device) for n in (generator, discriminator))
+        speed.compile_in_place(self.generator, self.discriminator)
 
     def latents(self, n: int) -> Float[Tensor, "n latent"]:
         """Standard normal latents `(n, latent_dim)` from the GAN's own stream."""
-        return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
+        with joint_draws(self.rng, n):
+            return torch.randn(n, self.latent_dim, generator=self.rng, device=self.device)
 
     def view(self, x: Tensor) -> Tensor:
         """What the discriminator sees of `x`: augmented, with instance noise, or `x` itself."""
-        if self.changes:
-            x = augment(x, self.changes, self.rng, self.augment_p)
-        return instance_noise(x, self.instance_noise, self.rng)
+        with joint_draws(self.rng, len(x)):
+            if self.changes:
+                x = augment(x, self.changes, self.rng, self.augment_p)
+            return instance_noise(x, self.instance_noise, self.rng)
 
     def discriminator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the discriminator; the generator receives nothing.
@@ -152,6 +163,7 @@ class GAN:
         Returns:
             The mean adversarial loss before the step, without the penalty, detached, still on the device.
         """
+        check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         self.speed.begin_step()
         with torch.no_grad():
             fake = self._fakes(len(real), labels)
@@ -161,15 +173,17 @@ class GAN:
         loss = self._d_loss(real_logits, fake_logits).mean()
         total = loss
         if self.penalty is not None:
-            penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
+            with joint_draws(self.rng, len(real)):
+                penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
             total = loss + self.penalty_weight * penalty.mean()
         self.optimizer_d.zero_grad(set_to_none=True)
         total.backward()
+        average_gradients(self.discriminator.parameters())
         self.optimizer_d.step()
         if self.clip:
             clip_weights(self.discriminator, self.clip)
         if self.augment_p is not None:
-            self.augment_p = adapted(self.augment_p, real_logits, target=self.ada_target)
+            self.augment_p = adapted(self.augment_p, gathered(real_logits), target=self.ada_target)
         return loss.detach()
 
     def _fakes(self, n: int, labels: Tensor | None) -> Tensor:
@@ -188,7 +202,9 @@ class GAN:
     def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         if self.real_target == 1 or self.loss.smooth_d is None:
             return self.loss.d(real_logits, fake_logits)
-        return self.loss.smooth_d(real_logits, fake_logits, real_targets(len(real_logits), self.real_target, self.rng))
+        with joint_draws(self.rng, len(real_logits)):
+            targets = real_targets(len(real_logits), self.real_target, self.rng)
+        return self.loss.smooth_d(real_logits, fake_logits, targets)
 
     def generator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the generator through the discriminator, whose parameters receive nothing.
@@ -198,6 +214,7 @@ class GAN:
         Returns:
             The mean loss before the step, detached, still on the device.
         """
+        check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         self.speed.begin_step()
         with frozen(self.discriminator):
             fake = self._fakes(len(real), labels)
@@ -210,6 +227,7 @@ class GAN:
             loss = self.loss.g(real_logits, fake_logits).mean()
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()
+        average_gradients(self.generator.parameters())
         self.optimizer_g.step()
         self.ema.update_parameters(self.generator)
         self.steps_done += 1
@@ -303,28 +321,3 @@ class GAN:
         self._set_rates()
         if self.augment_p is not None:
             self.augment_p = state["augment_p"].to(self.device)
-
-
-def check_latents(z: Tensor, latent_dim: int) -> None:
-    """Refuse latents of another model.
-
-    Raises:
-        InputError: `z` is not `(N, latent_dim)`.
-    """
-    if z.ndim != 2 or z.shape[1] != latent_dim:
-        raise InputError(f"This generator takes latents of shape (N, {latent_dim}), got {tuple(z.shape)}.")
-
-
-def check_label_range(labels: Tensor | None, n_classes: int) -> None:
-    """Refuse labels that are no classes.
-
-    Raises:
-        InputError: a value outside 0 … n_classes - 1, or labels for a generator without classes.
-    """
-    if labels is None or len(labels) == 0:
-        return
-    if n_classes == 0:
-        raise InputError("This generator was trained without labels, got some. Leave the labels out.")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= n_classes:
-        raise InputError(f"Labels are 0 … {n_classes - 1}, got values from {low} to {high}.")

@@ -9,6 +9,7 @@ from torch import nn
 from ganbook.errors import InputError
 from ganbook.losses import LOSSES
 from ganbook.models.gan import GAN
+from ganbook.models.inputs import check_batch
 from ganbook.nn import dcgan, mlp
 from ganbook.penalties import PENALTIES
 
@@ -222,6 +223,57 @@ def test_refusals():
         small_gan(norm="none", penalty="r1")
     with pytest.raises(InputError, match="Loss 'rpgan' has no targets"):
         small_gan(loss="rpgan", real_target=0.8)
+
+
+@pytest.mark.parametrize("step", ["discriminator_step", "generator_step"])
+@pytest.mark.parametrize(
+    ("n", "labels", "message"),
+    [
+        (1, [0], "BatchNorm compares the samples of a batch, got a batch of 1. Use a batch size of at least 2"),
+        (4, [0, 1, 2, 3], "Labels are 0 … 2, got values from 0 to 3"),
+        (4, [0, -1, 2, 1], "Labels are 0 … 2, got values from -1 to 2"),
+        (4, [0, 1], r"of shape \(N,\) = \(4,\), one for each sample, got \(2,\) torch.int64"),
+    ],
+)
+def test_a_batch_that_fits_no_network_is_refused_before_the_step(step, n, labels, message):
+    gan = small_gan()
+    before = weights(gan.generator) + weights(gan.discriminator)
+    with pytest.raises(InputError, match=message):
+        getattr(gan, step)(torch.rand(n, 1, 28, 28), torch.tensor(labels))
+    after = weights(gan.generator) + weights(gan.discriminator)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_one_sample_is_enough_without_batchnorm():
+    gan = GAN(mlp.Generator(width=8), mlp.Discriminator(width=8))
+    assert gan.discriminator_step(torch.ones(1, 2)).isfinite()
+
+
+def test_stored_images_in_place_of_samples_are_refused():
+    with pytest.raises(InputError, match=r"got \(4, 1, 28, 28\) torch.uint8. Stored uint8 images become"):
+        small_gan().discriminator_step(torch.zeros(4, 1, 28, 28, dtype=torch.uint8))
+    with pytest.raises(InputError, match=r"whole numbers .* got \(2,\) torch.float32"):
+        check_batch(torch.zeros(2, 2), torch.zeros(2), 3, batchnorm=False)
+    with pytest.raises(InputError, match="got list"):
+        check_batch([[1.0]], None, 0, batchnorm=False)
+
+
+@pytest.mark.parametrize("joint_batch", [True, False])
+def test_logits_of_a_wrong_shape_are_refused(joint_batch):
+    """(N, 1) against (N,) would broadcast to (N, N) and train on nonsense."""
+
+    class Column(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(2, 1)
+
+        def forward(self, x, y=None):
+            return self.net(x)
+
+    gan = GAN(mlp.Generator(width=8), Column(), joint_batch=joint_batch)
+    for step in (gan.discriminator_step, gan.generator_step):
+        with pytest.raises(InputError, match=r"one shape \(N,\), got \(4, 1\) and \(4, 1\). Let the discriminator end"):
+            step(torch.zeros(4, 2))
 
 
 def test_works_on_points_in_the_plane():
