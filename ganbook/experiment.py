@@ -39,7 +39,7 @@ from ganbook.config import Config
 from ganbook.errors import DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.models.progressive import Plan, Progressive
-from ganbook.nn.families import FAMILIES, Sizes, places
+from ganbook.nn.families import Sizes, build, places
 from ganbook.plotting import image_sheet
 from ganbook.training import Batch, History, Hook, train
 
@@ -233,7 +233,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
             norm=config.norm,
             attention=places(config.attention, config.resolution),
         )
-        generator, discriminator = FAMILIES[config.network].build(sizes)
+        generator, discriminator = build(config.network, sizes, conditioning=config.conditioning)
     return GAN(
         generator,
         discriminator,

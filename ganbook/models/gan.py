@@ -20,6 +20,7 @@ from ganbook.errors import InputError
 from ganbook.losses import check_adaptive, check_logits, get_loss, instance_noise, no_targets, real_targets
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
+from ganbook.nn.conditioning import Auxiliary
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -148,6 +149,8 @@ class GAN:
         real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
         loss = self._d_loss(real_logits, fake_logits).mean()
+        if isinstance(self.discriminator, Auxiliary):
+            loss = loss + self.discriminator.class_loss(real, labels) + self.discriminator.class_loss(fake, labels)
         total = loss
         if self.penalty is not None:
             penalty = self.penalty(self.discriminator, real, fake, labels, rng=self.rng)
@@ -189,6 +192,8 @@ class GAN:
             real_logits = judge(self.view(real), labels) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
+            if isinstance(self.discriminator, Auxiliary):
+                loss = loss + self.discriminator.class_loss(fake, labels)
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()
         self.optimizer_g.step()
