@@ -12,6 +12,7 @@ from ganbook.errors import InputError, unknown_name
 from ganbook.losses import check_adaptive, get_loss, no_targets
 from ganbook.models.progressive import PYRAMIDS, RESETS, Plan
 from ganbook.nn.augment import policy
+from ganbook.nn.conditioning import CONDITIONINGS
 from ganbook.nn.families import check_family
 from ganbook.penalties import check_weight
 from ganbook.schedules import schedule
@@ -25,6 +26,7 @@ class Config:
     dataset: str = "mnist"  # a name that `ganbook.data.load` knows
     resolution: int = 28  # pixels: 28 (dcgan only), 32, 64 or 128 (not dcgan); pggan, r3gan: 4, 8, 16, …
     conditional: bool = True  # give both networks the class label
+    conditioning: str = "projection"  # how the discriminator gets the label: projection, concat or auxiliary
     network: str = "dcgan"  # a name in `ganbook.nn.families.FAMILIES`: dcgan, resnet, sagan, pggan or r3gan
     attention: str = "none"  # sagan: sides of the feature maps with self-attention, such as 16 or 8,16
     plan: str = "none"  # pggan: its stages, pixels:steps or pixels:fading+stabilising, such as 4:100,8:200+200
@@ -68,6 +70,9 @@ class Config:
         self._check_regularisers()
         if self.plan != "none":
             check_plan(self.plan, self.network, resolution=self.resolution, steps=self.steps)
+        require(
+            "conditioning", self.conditioning, self.conditioning in CONDITIONINGS, f"one of {', '.join(CONDITIONINGS)}"
+        )
         require("plan_reset", self.plan_reset, self.plan_reset in RESETS, f"one of {', '.join(RESETS)}")
         require("pyramid", self.pyramid, self.pyramid in PYRAMIDS, f"one of {', '.join(PYRAMIDS)}")
         for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval", "checkpoints"):

@@ -42,7 +42,7 @@ from ganbook.errors import DataError, DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.models.inputs import check_label_range
 from ganbook.models.progressive import Plan, Progressive
-from ganbook.nn.families import FAMILIES, Sizes, places
+from ganbook.nn.families import Sizes, build, places
 from ganbook.plotting import image_sheet
 from ganbook.schedules import schedule
 from ganbook.speed import Speed
@@ -272,7 +272,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
             norm=config.norm,
             attention=places(config.attention, config.resolution),
         )
-        generator, discriminator = FAMILIES[config.network].build(sizes)
+        generator, discriminator = build(config.network, sizes, conditioning=config.conditioning)
     return GAN(
         generator,
         discriminator,

@@ -22,6 +22,7 @@ from ganbook.losses import check_adaptive, check_logits, get_loss, instance_nois
 from ganbook.models.inputs import check_batch, check_label_range, check_latents, has_batchnorm
 from ganbook.models.unrolled import Judge, foreseen
 from ganbook.nn.augment import adapted, augment, policy
+from ganbook.nn.conditioning import Auxiliary
 from ganbook.penalties import check_no_batchnorm, check_weight, clip_weights, get_penalty
 from ganbook.schedules import Schedule
 from ganbook.speed import Speed, full
@@ -171,6 +172,8 @@ class GAN:
         real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
         loss = self._d_loss(real_logits, fake_logits).mean()
+        if isinstance(self.discriminator, Auxiliary):
+            loss = loss + self.discriminator.class_loss(real, labels) + self.discriminator.class_loss(fake, labels)
         total = loss
         if self.penalty is not None:
             with joint_draws(self.rng, len(real)):
@@ -225,6 +228,8 @@ class GAN:
                 real_logits = full(judge(self.view(real), labels)) if self.loss.relativistic else fake_logits
             check_logits(real_logits, fake_logits)
             loss = self.loss.g(real_logits, fake_logits).mean()
+            if isinstance(self.discriminator, Auxiliary):
+                loss = loss + self.discriminator.class_loss(fake, labels)
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()
         average_gradients(self.generator.parameters())

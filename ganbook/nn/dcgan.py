@@ -166,7 +166,7 @@ class Discriminator(nn.Module):
             layers += [nn.LeakyReLU(0.2)]
             maps_in, maps = maps, maps * 2
         self.features = nn.Sequential(*layers, nn.Flatten())
-        size = maps_in * side * side
+        size = self.n_hidden = maps_in * side * side
         self.head: nn.Module = nn.Linear(size, 1)
         self.project: nn.Module | None = nn.Embedding(n_classes, size) if n_classes else None
         initialise(self)
@@ -176,13 +176,17 @@ class Discriminator(nn.Module):
             self.head = spectral_norm(self.head)
             self.project = spectral_norm(self.project) if self.project is not None else None
 
-    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+    def hidden(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The features that the logit is a linear function of, `(N, n_hidden)`."""
         if x.shape[1:] != self.shape:
             raise InputError(
                 f"This discriminator reads images of shape (N, {', '.join(map(str, self.shape))}), got "
                 f"{tuple(x.shape)}. Load the data at the resolution and colour the networks were built for."
             )
-        h = self.features(x)
+        return self.features(x)
+
+    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+        h = self.hidden(x)
         logits = self.head(h).flatten()
         if self.project is not None:
             logits = logits + (self.project(check_labels(y, self.n_classes)) * h).sum(1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from ganbook.errors import InputError, unknown_name
 from ganbook.nn import dcgan, pggan, r3gan, resnet, sagan
+from ganbook.nn.conditioning import Auxiliary, Concatenated
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,23 @@ FAMILIES = {
     "pggan": Family(build_pggan, tuple(pggan.sides(512)), pggan.NORMS),
     "r3gan": Family(build_r3gan, tuple(pggan.sides(512)), r3gan.NORMS),
 }
+
+
+def build(network: str, sizes: Sizes, *, conditioning: str = "projection") -> Pair:
+    """The pair of a family; where there are classes, the discriminator learns of them as ``conditioning`` says.
+
+    Args:
+        conditioning: `"projection"`, which the families have built in, `"concat"` or `"auxiliary"`.
+    """
+    family = FAMILIES[network]
+    generator, discriminator = family.build(sizes)
+    if sizes.n_classes and conditioning == "concat":
+        wider = replace(sizes, channels=sizes.channels + sizes.n_classes, n_classes=0)
+        discriminator = Concatenated(family.build(wider)[1], sizes.n_classes)
+    elif sizes.n_classes and conditioning == "auxiliary":
+        unconditional = family.build(replace(sizes, n_classes=0))[1]
+        discriminator = Auxiliary(unconditional, sizes.n_classes, spectral=sizes.norm == "spectral")
+    return generator, discriminator
 
 
 def places(attention: str, resolution: int) -> tuple[int, ...]:

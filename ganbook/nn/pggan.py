@@ -241,7 +241,7 @@ class Discriminator(Growing):
             layers = [conv(maps[side], maps[side], 3, norm, padding=1), nn.LeakyReLU(0.2)]
             layers += [conv(maps[side], maps[side // 2], 3, norm, padding=1), nn.LeakyReLU(0.2), nn.AvgPool2d(2)]
             self.blocks[str(side)] = nn.Sequential(*layers)
-        last = maps[FIRST]
+        last = self.n_hidden = maps[FIRST]
         layers = [MinibatchStddev(), conv(last + 1, last, 3, norm, padding=1), nn.LeakyReLU(0.2)]
         self.end = nn.Sequential(*layers, conv(last, last, FIRST, norm), nn.LeakyReLU(0.2), nn.Flatten())
         self.head = constraint(norm)(nn.Linear(last, 1), 1.0)
@@ -249,7 +249,8 @@ class Discriminator(Growing):
         if n_classes:
             self.project = constraint(norm)(nn.Linear(last, n_classes, bias=False), 1.0)
 
-    def forward(self, x: Maps, y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+    def hidden(self, x: Maps) -> Float[Tensor, "n d"]:
+        """The features that the logit is a linear function of, `(N, n_hidden)`."""
         side = self.resolution
         h = self.from_rgb[str(side)](check_images(x, (self.channels, side, side)))
         while side > FIRST:
@@ -257,7 +258,10 @@ class Discriminator(Growing):
             if side == self.resolution and self.alpha < 1:
                 h = torch.lerp(self.from_rgb[str(side // 2)](avg_pool2d(x, 2)), h, self.alpha)
             side //= 2
-        h = self.end(h)
+        return self.end(h)
+
+    def forward(self, x: Maps, y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+        h = self.hidden(x)
         logits = self.head(h).flatten()
         if self.project is not None:
             logits = logits + self.project(h).gather(1, check_labels(y, self.n_classes)[:, None]).flatten()

@@ -177,13 +177,17 @@ class Discriminator(nn.Module):
         for a, b in pairwise(maps):
             layers += [Resample(a, b, up=False), *(Block(b, depth) for _ in range(BLOCKS))]
         self.body = nn.Sequential(*layers)
-        last = maps[-1]
+        last = self.n_hidden = maps[-1]
         self.basis = _initialised(nn.Conv2d(last, last, FIRST, groups=last, bias=False), 1.0)
         self.head = dense(last, 1)
         self.project = _initialised(nn.Linear(last, n_classes, bias=False), 1.0) if n_classes else None
 
+    def hidden(self, x: Maps) -> Float[Tensor, "n d"]:
+        """The features that the logit is a linear function of, `(N, n_hidden)`."""
+        return self.basis(self.body(self.from_rgb(check_images(x, self.shape)))).flatten(1)
+
     def forward(self, x: Maps, y: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
-        h = self.basis(self.body(self.from_rgb(check_images(x, self.shape)))).flatten(1)
+        h = self.hidden(x)
         logits = self.head(h).flatten()
         if self.project is not None:
             logits = logits + self.project(h).gather(1, check_labels(y, self.n_classes)[:, None]).flatten()

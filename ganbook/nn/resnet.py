@@ -209,17 +209,27 @@ class Discriminator(nn.Module):
         width = width or rows.d_width
         self.shape, self.n_classes = (channels, resolution, resolution), n_classes
         self.blocks = discriminator_blocks(rows, width, channels, constrain)
-        self.head = ProjectionHead(width * rows.d_blocks[-1], n_classes, constrain)
+        self.n_hidden = width * rows.d_blocks[-1]
+        self.head = ProjectionHead(self.n_hidden, n_classes, constrain)
 
-    def forward(self, x: Maps, y: Labels = None) -> Float[Tensor, " n"]:
+    def hidden(self, x: Maps) -> Float[Tensor, "n d"]:
+        """The features that the logit is a linear function of, `(N, n_hidden)`."""
         h = check_images(x, self.shape)
         for block in self.blocks:
             h = block(h)
-        return self.head(h, y)
+        return pooled(h)
+
+    def forward(self, x: Maps, y: Labels = None) -> Float[Tensor, " n"]:
+        return self.head(self.hidden(x), y)
+
+
+def pooled(x: Maps) -> Float[Tensor, "n d"]:
+    """ReLU and the sum over all positions."""
+    return relu(x).sum((2, 3))
 
 
 class ProjectionHead(nn.Module):
-    """ReLU, the sum over all positions, then ``w·h + b``, and ``+ e_y·h`` with labels (Miyato & Koyama 2018, eq. 6)."""
+    """``w·h + b``, and ``+ e_y·h`` with labels (Miyato & Koyama 2018, eq. 6), of the `pooled` maps h."""
 
     def __init__(self, maps: int, n_classes: int, constrain: Constrain) -> None:
         super().__init__()
@@ -231,8 +241,7 @@ class ProjectionHead(nn.Module):
             nn.init.xavier_uniform_(embed.weight)
             self.embed = constrain(embed)
 
-    def forward(self, x: Maps, y: Labels) -> Float[Tensor, " n"]:
-        h = relu(x).sum((2, 3))
+    def forward(self, h: Float[Tensor, "n d"], y: Labels) -> Float[Tensor, " n"]:
         logits = self.dense(h).flatten()
         if self.embed is not None:
             logits = logits + (self.embed(check_labels(y, self.n_classes)) * h).sum(1)

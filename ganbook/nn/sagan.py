@@ -26,6 +26,7 @@ from ganbook.nn.resnet import (
     dense,
     discriminator_blocks,
     generator_blocks,
+    pooled,
     table,
 )
 
@@ -119,15 +120,20 @@ class Discriminator(nn.Module):
         self.blocks = discriminator_blocks(rows, width, channels, constrain)
         maps_at = {resolution // 2 ** (i + 1): width * m for i, m in enumerate(rows.d_blocks[: rows.d_halving])}
         self.attention = attention_layers(attention, maps_at, norm == "spectral")
-        self.head = ProjectionHead(width * rows.d_blocks[-1], n_classes, constrain)
+        self.n_hidden = width * rows.d_blocks[-1]
+        self.head = ProjectionHead(self.n_hidden, n_classes, constrain)
 
-    def forward(self, x: Maps, y: Labels = None) -> Float[Tensor, " n"]:
+    def hidden(self, x: Maps) -> Float[Tensor, "n d"]:
+        """The features that the logit is a linear function of, `(N, n_hidden)`."""
         h = check_images(x, self.shape)
         for block in self.blocks:
             h = block(h)
             if block.halve:
                 h = attend(self.attention, h)
-        return self.head(h, y)
+        return pooled(h)
+
+    def forward(self, x: Maps, y: Labels = None) -> Float[Tensor, " n"]:
+        return self.head(self.hidden(x), y)
 
 
 def attend(attention: nn.ModuleDict, h: Maps) -> Maps:
