@@ -127,9 +127,8 @@ print("against a fixed discriminator the generator collapses to one point, for",
 # be anything. Part (3) is the generator that ignores its latent: with the discriminator moving second it pays $2\,\mathrm{JSD}(p,\delta_x)$ for its collapse, moving first it pays nothing. Everything that
 # lets the generator feel the discriminator's *answer* works against collapse.
 
-# %% tags=["claim", "keep_output", "nbval-check-output"]
 
-
+# %%
 def value(D, q, p):
     """V(D, q), exactly."""
     return (p * nn.functional.logsigmoid(D) + q * nn.functional.logsigmoid(-D)).sum(-1)
@@ -141,6 +140,7 @@ def jsd(p, q):
     return 0.5 * (torch.xlogy(p, p / m) + torch.xlogy(q, q / m)).sum(-1)
 
 
+# %% tags=["claim", "keep_output", "nbval-check-output"]
 replies = torch.distributions.Dirichlet(torch.ones(12, dtype=f64)).sample((500,))
 best = value((p12 / replies).log(), replies, p12)
 assert torch.allclose(best, -math.log(4) + 2 * jsd(p12, replies)) and (best > -math.log(4)).all()
