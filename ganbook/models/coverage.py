@@ -6,13 +6,15 @@ and optimiser are the same for all methods of a target; a method adds its own in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from ganbook import data
+from ganbook.config import checked, require
 from ganbook.data.stacked import CHANNELS, StackedDigits
 from ganbook.data.toy import GaussianMixture, endless, grid, ring
 from ganbook.errors import unknown_name
@@ -41,8 +43,8 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "vanilla": Method("plain"),
-    "unrolled": Method("unrolled, 5 steps", unroll=5),
-    "minibatch": Method("minibatch discrimination", kernels=8),
+    "unrolled": Method("unrolled, 3 steps", unroll=3),
+    "minibatch": Method("minibatch discrimination", kernels=4),
     "pacgan": Method("PacGAN2", pack=2),
     "wgan_gp": Method("WGAN-GP", loss="wasserstein", penalty="wgan_gp"),
     "spectral": Method("spectral norm", loss="hinge", norm="spectral"),
@@ -55,6 +57,7 @@ class Target:
     """What is learned, and the recipe that all methods share on it."""
 
     steps: int  # generator steps of the full experiment, one discriminator step each
+    n_eval: int  # samples that are counted; the papers take 2500 points and 26,000 stacks
     batch_size: int
     lr: float  # Adam's, of both networks: constant for half of the steps, then linear down to 0
     betas: tuple[float, float]
@@ -62,6 +65,7 @@ class Target:
     width_g: int
     width_d: int
     weights: tuple[tuple[str, float], ...]  # penalty: its weight here
+    unroll_lr: float  # of the foreseen steps, which are plain descent: Adam's rate would hardly move anything
     mixture: Callable[[], GaussianMixture] | None = None  # None: stacked MNIST
 
     def weight(self, penalty: str) -> float:
@@ -69,12 +73,61 @@ class Target:
         return dict(self.weights).get(penalty, 0.0)
 
 
-PLANE = (("wgan_gp", 0.1), ("r1_r2", 0.02))
 TARGETS: dict[str, Target] = {
-    "ring": Target(1000, 64, 3e-3, (0.0, 0.99), 2, 128, 128, PLANE, mixture=ring),
-    "grid": Target(1500, 64, 3e-3, (0.0, 0.99), 2, 128, 128, PLANE, mixture=grid),
-    "stacked_mnist": Target(600, 64, 1e-3, (0.5, 0.99), 32, 16, 8, (("wgan_gp", 10.0), ("r1_r2", 1.0))),
+    "ring": Target(
+        700, 2500, 128, 3e-3, (0.0, 0.9), 2, 128, 128, (("wgan_gp", 0.1), ("r1_r2", 0.02)), 0.1, mixture=ring
+    ),
+    "grid": Target(
+        1500, 2500, 128, 3e-3, (0.0, 0.9), 2, 128, 128, (("wgan_gp", 0.1), ("r1_r2", 0.05)), 0.1, mixture=grid
+    ),
+    "stacked_mnist": Target(400, 5000, 64, 1e-3, (0.5, 0.99), 32, 16, 8, (("wgan_gp", 10.0), ("r1_r2", 1.0)), 0.02),
 }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run of the comparison; a run is its parameters."""
+
+    target: str = "grid"  # a name in `TARGETS`
+    method: str = "all"  # a name in `METHODS`, or all of them one after the other
+    steps: int = 1000  # generator steps; 0 for the target's own number
+    n_eval: int = 0  # samples that are counted; 0 for the target's own number
+    seed: int = 0  # of networks, latents and data
+
+    def __post_init__(self) -> None:
+        get_target(self.target)
+        if self.method != "all":
+            get_method(self.method)
+        require("steps", self.steps, self.steps >= 0, "0 (the target's own) or above")
+        require("n_eval", self.n_eval, self.n_eval >= 0, "0 (the target's own) or above")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Comparison:
+        """A comparison from names and values.
+
+        Raises:
+            InputError: a name that is no parameter (the nearest is suggested), or a value of the wrong type or range.
+        """
+        kinds = get_type_hints(cls)
+        for name in values:
+            if name not in kinds:
+                raise unknown_name("parameter", name, kinds)
+        return cls(**{name: checked(name, value, kinds[name]) for name, value in values.items()})
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """The methods that the run trains, by name."""
+        return METHODS if self.method == "all" else {self.method: METHODS[self.method]}
+
+    @property
+    def n_steps(self) -> int:
+        """Generator steps of each."""
+        return self.steps or TARGETS[self.target].steps
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples are counted."""
+        return self.n_eval or TARGETS[self.target].n_eval
 
 
 def get_method(name: str) -> Method:
@@ -107,7 +160,7 @@ def build(method: Method, target: Target, *, seed: int, device: str | torch.devi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator, discriminator = _images(method, target) if target.mixture is None else _points(method, target)
-    return GAN(
+    gan = GAN(
         generator,
         Packed(discriminator, method.pack) if method.pack > 1 else discriminator,
         loss=method.loss,
@@ -121,6 +174,8 @@ def build(method: Method, target: Target, *, seed: int, device: str | torch.devi
         seed=seed,
         device=device,
     )
+    gan.lr_d = target.unroll_lr  # which nothing reads but the foreseen steps; Adam has its own
+    return gan
 
 
 def batches(target: Target, *, seed: int, device: str | torch.device = "cpu") -> Iterator[tuple[Tensor, None]]:

@@ -1,5 +1,7 @@
 """The compared methods: each changes its own ingredient, all share the rest, and the counting is the protocols'."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from ganbook.data.toy import grid, ring
 from ganbook.errors import InputError
 from ganbook.judge import load_judge
 from ganbook.models import coverage
-from ganbook.models.coverage import METHODS, TARGETS, build
+from ganbook.models.coverage import METHODS, TARGETS, Comparison, build
 from ganbook.nn.layers import MinibatchDiscrimination
 from ganbook.nn.packing import Packed
 from ganbook.training import train
@@ -18,7 +20,7 @@ from ganbook.training import train
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_a_step_on_every_target(name, target):
-    recipe = TARGETS[target]
+    recipe = replace(TARGETS[target], batch_size=8)
     gan = build(METHODS[name], recipe, seed=0)
     before = [p.detach().clone() for p in gan.generator.parameters()]
     history = train(gan, coverage.batches(recipe, seed=0), steps=1, progress=False)
@@ -38,7 +40,7 @@ def test_a_method_has_its_ingredient_and_no_other(target):
         assert any(isinstance(layer, MinibatchDiscrimination) for layer in layers) == (name == "minibatch")
         assert isinstance(gan.discriminator, Packed) == (name == "pacgan")
         assert any("parametrizations" in key for key in gan.discriminator.state_dict()) == (name == "spectral")
-        assert (gan.unroll > 0) == (name == "unrolled")
+        assert (gan.unroll > 0) == (name == "unrolled") and gan.lr_d == TARGETS[target].unroll_lr
         assert (gan.penalty is not None) == (name in ("wgan_gp", "rpgan")) == (gan.penalty_weight > 0)
         assert gan.loss.relativistic == (name == "rpgan")
         for ours, theirs in zip(gan.generator.parameters(), plain.generator.parameters(), strict=True):
@@ -84,11 +86,11 @@ def test_the_data_themselves_cover_every_mode(mixture):
 
 def test_the_judge_reads_each_channel_of_a_stack():
     digits, judge = data.load("mnist", split="test"), load_judge("mnist")
-    stacks = StackedDigits(digits, 1500, seed=0)
+    stacks = StackedDigits(digits, 600, seed=0)
     images, _ = next(stacks)
     result = coverage.covered_digits(judge, images)
     assert result.n_modes == 1000
-    assert result.captured == pytest.approx(1000 * (1 - 0.999**1500), rel=0.05)
+    assert result.captured == pytest.approx(1000 * (1 - 0.999**600), rel=0.05)
     one = coverage.covered_digits(judge, images[:1].expand(20, -1, -1, -1))
     assert one.captured == 1
     swapped = coverage.covered_digits(judge, torch.cat([images[:1], images[:1, [1, 0, 2]]]))
@@ -102,3 +104,26 @@ def test_refusals():
     with pytest.raises(InputError, match="stacked_mnist"):
         coverage.get_target("stacked mnist")
     assert coverage.get_method("rpgan") is METHODS["rpgan"] and coverage.get_target("grid") is TARGETS["grid"]
+
+
+def test_a_comparison_knows_its_methods_steps_and_samples():
+    every = Comparison()
+    assert every.methods == METHODS and every.n_steps == 1000 and every.n_samples == TARGETS["grid"].n_eval
+    one = Comparison.from_mapping({"target": "ring", "method": "pacgan", "steps": 0, "n_eval": 7})
+    assert list(one.methods) == ["pacgan"] and one.n_steps == TARGETS["ring"].steps and one.n_samples == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"target": "gird"}, "Did you mean 'grid'"),
+        ({"method": "vanila"}, "Did you mean 'vanilla'"),
+        ({"step": 3}, "Did you mean 'steps'"),
+        ({"steps": -1}, "steps must be 0"),
+        ({"n_eval": -1}, "n_eval must be 0"),
+        ({"steps": 2.5}, "whole number"),
+    ],
+)
+def test_a_comparison_refuses_what_it_cannot_run(values, message):
+    with pytest.raises(InputError, match=message):
+        Comparison.from_mapping(values)
