@@ -454,6 +454,9 @@ print("under it the estimate and the distance fall together, rank correlation ab
 # - **A generator that outruns its critic.** With one critic step for each of the generator's and a large rate, the
 #   estimate falls to zero while the samples are still poor: it is the distance only if the critic is near its best.
 #   More critic steps cure it.
+# - **Taking "spectral" for "slope one".** Each kernel is divided by the norm of its matrix, which is not the norm of
+#   the convolution, and the label's term adds a slope of its own: the slope of that critic may be well above one
+#   ([the chapter on slopes](../theory/06_lipschitz_and_spectral_norm) says by how much it may be).
 # - **Comparing losses between methods.** The units differ (first figure, left). A loss can be compared with itself.
 # - **Momentum.** Adam with $\beta_1=0.9$ makes a critic whose target moves overshoot; the paper of the penalty sets
 #   $\beta_1=0$.
