@@ -471,17 +471,16 @@ print("under the penalty estimate and distance fall together, rank correlation a
 #
 # ```{exercise}
 # :label: ex-wgan-scale
-# Every weight and bias of a ReLU critic without BatchNorm is clipped to $[-c,c]$, and the best clipped critic has all
-# of its values multiplied by some factor when $c$ is doubled. Which one, for $L$ layers without biases? What does it
-# say about the estimate?
+# The weights of a ReLU critic of $L$ layers, without biases and BatchNorm, are clipped to $[-c,c]$. By what factor
+# does the value of the best such critic change when $c$ is doubled? What does it say about the estimate?
 # ```
 #
 # ````{solution} ex-wgan-scale
 # :class: dropdown
-# Without biases a ReLU network is homogeneous: doubling all weights multiplies the output by $2^L$. The weights
-# allowed by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$: the estimate
-# is the distance times a number that depends on $c$ and the depth, and the same is true of the gradient that reaches
-# the generator.
+# Such a network is homogeneous in its weights: doubling all of them multiplies the output by $2^L$. The weights allowed
+# by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$. The unit of the
+# estimate depends on $c$ and, exponentially, on the depth; and the gradient that reaches the generator has the same
+# factor.
 # ````
 
 # %% tags=["hide-cell"]
