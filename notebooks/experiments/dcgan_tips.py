@@ -53,6 +53,7 @@ from ganbook import data, plotting
 from ganbook.checkpoint import write_atomically
 from ganbook.config import Config, notebook_parameters
 from ganbook.errors import DivergenceError, unknown_name
+from ganbook.evaluation.protocol import metric_name
 from ganbook.experiment import choose_device, default_folder, environment, write_json
 from ganbook.judge import load_judge
 from ganbook.metrics import Moments, frechet_from_moments
@@ -248,7 +249,7 @@ protocol = {
 }
 others = [result["fd"] for name, result in results.items() if name != "recipe"]
 metrics = {
-    "recipe_fd": results["recipe"]["fd"],
+    f"recipe_{metric_name('frechet', n_eval, 'mnist-judge')}": results["recipe"]["fd"],
     "recipe_judge_accuracy": results["recipe"]["accuracy"],
     "variants_worse_than_the_recipe": float(np.mean([fd > results["recipe"]["fd"] for fd in others])) if others else 0.0,
 }

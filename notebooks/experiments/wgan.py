@@ -55,6 +55,7 @@ from ganbook import data
 from ganbook.checkpoint import write_atomically
 from ganbook.config import Config, notebook_parameters
 from ganbook.errors import DivergenceError
+from ganbook.evaluation.protocol import metric_name
 from ganbook.experiment import build_gan, choose_device, default_folder, environment, write_json
 from ganbook.judge import load_judge
 from ganbook.losses import wasserstein_d
@@ -170,7 +171,7 @@ def play(name):
         seen.append({**row, "fd": fd, "accuracy": accuracy, "slope": slope(gan)})
 
     try:
-        train(gan, batches, steps=steps, n_dis=n_dis, log_every=max(1, steps // looks), hooks=(look,), progress=False)
+        train(gan, batches, steps=steps, n_dis=n_dis, log_every=-(-steps // looks), hooks=(look,), progress=False)
     except DivergenceError as error:
         print(name, "diverged:", error)
     fd, accuracy, fake = judged(gan, n_eval)
@@ -188,7 +189,7 @@ for name, part in seen.groupby("game", sort=False):
     left.plot(part["step"], part["estimate"], color=COLOURS[name], label=name)
     right.plot(part["step"], part["fd"], color=COLOURS[name])
 left.set(xlabel="generator steps", ylabel="minus the critic's loss", yscale="symlog")
-right.set(xlabel="generator steps", ylabel=f"FD{n_track}(mnist-judge)", yscale="log")
+right.set(xlabel="generator steps", ylabel=metric_name("frechet", n_track, "mnist-judge"), yscale="log")
 left.legend(frameon=False, fontsize=8)
 for axes in (left, right):
     axes.grid(alpha=0.3)
@@ -274,7 +275,8 @@ protocol = {
 metrics = {}
 for name, result in played.items():
     key = name.replace(" ", "_")
-    metrics |= {f"{key}_fd": result["fd"], f"{key}_judge_accuracy": result["accuracy"]}
+    metrics[f"{key}_{metric_name('frechet', n_eval, 'mnist-judge')}"] = result["fd"]
+    metrics[f"{key}_judge_accuracy"] = result["accuracy"]
     metrics[f"{key}_rank_correlation"] = correlations(seen[seen["game"] == name])["values"]
 write_json(OUT / "metrics.json", {**metrics, "protocol": protocol})
 
@@ -306,13 +308,14 @@ def fisher(r):
 ROOT = Path(ganbook.__file__).parent.parent
 kept = [r for r in read_records(ROOT / "book" / "results") if r.experiment == "wgan" and r.scale == "cpu-long"]
 runs = [(r.history(), r.metrics) for r in kept] or [(seen, metrics)]
+FD = metric_name("frechet", kept[0].protocol["n_fake"] if kept else n_eval, "mnist-judge")
 over_seeds, correlated = [], {}
 for name in GAMES:
     key = name.replace(" ", "_")
     found = pd.DataFrame([correlations(history[history["game"] == name]) for history, _ in runs])
     correlated[name] = found
     last = pd.concat([history[history["game"] == name]["slope"].tail(1) for history, _ in runs])
-    fd, accuracy = ([m[f"{key}_{what}"] for _, m in runs] for what in ("fd", "judge_accuracy"))
+    fd, accuracy = ([m[f"{key}_{what}"] for _, m in runs] for what in (FD, "judge_accuracy"))
     over_seeds.append(
         f"| {name} | {written(fd, 1, through=np.log, back=np.exp)} | {written(100 * np.array(accuracy), 0)} % "
         f"| {written(found['values'], through=fisher, back=np.tanh)} "
@@ -326,8 +329,8 @@ made = (
 display(
     Markdown(
         f"From {made}.\n\n| game | FD | read as asked | estimate against FD | changes | slope at the end |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(over_seeds) + "\n\n*Protocol:* FD(mnist-judge), "
-        f"{kept[0].protocol['n_fake'] if kept else n_eval:,} samples against all test digits (geometric mean over seeds)."
+        "|---|---|---|---|---|---|\n" + "\n".join(over_seeds) + f"\n\n*Protocol:* {FD} against all test digits, "
+        "its geometric mean over the seeds."
     )
 )
 
@@ -427,8 +430,8 @@ print("gradient penalty: no more than a factor of ten apart:", 0.1 < first["grad
 
 # %% tags=["hide-input"]
 sure = {what: [n for n in GAMES if student_interval(fisher(correlated[n][what]))[1] > 0] for what in ("values", "changes")}
-best = min(GAMES, key=lambda n: np.mean([np.log(m[f"{n.replace(' ', '_')}_fd"]) for _, m in runs]))
-worst = max(GAMES, key=lambda n: np.mean([np.log(m[f"{n.replace(' ', '_')}_fd"]) for _, m in runs]))
+mean_log = {n: np.mean([np.log(m[f"{n.replace(' ', '_')}_{FD}"]) for _, m in runs]) for n in GAMES}
+best, worst = min(mean_log, key=mean_log.get), max(mean_log, key=mean_log.get)
 if kept:
     lines = [
         f"Over {len(kept)} seeds the smallest distance is that of **{best}**, the largest that of **{worst}**.",
@@ -440,9 +443,11 @@ else:
 display(Markdown(" ".join(lines)))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
-penalised = seen[seen["game"] == "gradient penalty"]
-print("the penalty holds the mean slope between 0.5 and 2:", 0.5 < penalised["slope"].iloc[-1] < 2)
-print("under it the estimate and the distance fall together, rank correlation above 0.7:", correlations(penalised)["values"] > 0.7)
+ends = seen.groupby("game")["slope"].last()
+print("the penalty holds the mean slope between 0.5 and 2:", 0.5 < ends["gradient penalty"] < 2)
+print("the slopes under the two clipping bounds differ by a factor over ten:", ends["clipping 0.1"] > 10 * ends["clipping 0.01"])
+together = correlations(seen[seen["game"] == "gradient penalty"])["values"]
+print("under the penalty estimate and distance fall together, rank correlation above 0.7:", together > 0.7)
 
 # %% [markdown]
 # ```{admonition} What can go wrong
@@ -454,6 +459,9 @@ print("under it the estimate and the distance fall together, rank correlation ab
 # - **A generator that outruns its critic.** With one critic step for each of the generator's and a large rate, the
 #   estimate falls to zero while the samples are still poor: it is the distance only if the critic is near its best.
 #   More critic steps cure it.
+# - **Taking "spectral" for "slope one".** Each kernel is divided by the norm of its matrix, which is not the norm of
+#   the convolution, and the label's term adds a slope of its own: the slope of that critic may be well above one
+#   ([the chapter on slopes](../theory/06_lipschitz_and_spectral_norm) says by how much it may be).
 # - **Comparing losses between methods.** The units differ (first figure, left). A loss can be compared with itself.
 # - **Momentum.** Adam with $\beta_1=0.9$ makes a critic whose target moves overshoot; the paper of the penalty sets
 #   $\beta_1=0$.
@@ -463,17 +471,16 @@ print("under it the estimate and the distance fall together, rank correlation ab
 #
 # ```{exercise}
 # :label: ex-wgan-scale
-# Every weight and bias of a ReLU critic without BatchNorm is clipped to $[-c,c]$, and the best clipped critic has all
-# of its values multiplied by some factor when $c$ is doubled. Which one, for $L$ layers without biases? What does it
-# say about the estimate?
+# The weights of a ReLU critic of $L$ layers, without biases and BatchNorm, are clipped to $[-c,c]$. By what factor
+# does the value of the best such critic change when $c$ is doubled? What does it say about the estimate?
 # ```
 #
 # ````{solution} ex-wgan-scale
 # :class: dropdown
-# Without biases a ReLU network is homogeneous: doubling all weights multiplies the output by $2^L$. The weights
-# allowed by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$: the estimate
-# is the distance times a number that depends on $c$ and the depth, and the same is true of the gradient that reaches
-# the generator.
+# Such a network is homogeneous in its weights: doubling all of them multiplies the output by $2^L$. The weights allowed
+# by $2c$ are exactly the doubled ones allowed by $c$, so the best value is multiplied by $2^L$. The unit of the
+# estimate depends on $c$ and, exponentially, on the depth; and the gradient that reaches the generator has the same
+# factor.
 # ````
 
 # %% tags=["hide-cell"]
