@@ -116,9 +116,9 @@ def claims_page(chapters: Sequence[Chapter]) -> str:
         "# Claims: where stated, proven, checked",
         "",
         f"This page is written when the book is built: {len(statements)} statements with a check each, and {others}",
-        "checks of what the text says beside them. A check is a cell of the chapter that stops the build when it",
-        "fails; the last column is what it printed. One cell may check several statements. A statement without a",
-        "proof on its page is cited there.",
+        "checks of what the text says beside them. A check of a theory chapter is a cell that stops the build when it",
+        "fails; an experiment's says what came out. The last column is what it printed. One cell may check several",
+        "statements. A statement without a proof on its page is cited there.",
         "",
     ]
     for chapter in chapters:
