@@ -95,7 +95,8 @@ def test_a_place_that_does_not_exist_stops_the_build(sources, shown, told):
         sources_page(sources(shown))
 
 
-def books_chapters() -> list[claims.Chapter]:
+@pytest.fixture(scope="module")
+def chapters() -> list[claims.Chapter]:
     """The book's own chapters as scripts, each claim having printed something."""
     found = []
     for script in sorted((ROOT / "notebooks").glob("*/*.py")):
@@ -108,8 +109,7 @@ def books_chapters() -> list[claims.Chapter]:
     return found
 
 
-def test_every_statement_of_the_book_has_its_check_and_every_place_named_for_a_source_exists():
-    chapters = books_chapters()
+def test_every_statement_of_the_book_has_its_check_and_every_place_named_for_a_source_exists(chapters):
     assert sum(len(c.statements) for c in chapters) > 40
     static = {path.stem for path in (ROOT / "book").glob("*.md")}
     cards = {f"data/{name}" for name in ("index", *CATALOG)}
@@ -117,8 +117,8 @@ def test_every_statement_of_the_book_has_its_check_and_every_place_named_for_a_s
     assert set(claims.pages(chapters, ROOT / "book" / claims.SOURCES, known)) == {"claims.md", "sources.md"}
 
 
-def test_labels_are_unique_over_the_book():
-    labels = [s.label for c in books_chapters() for s in c.statements]
+def test_labels_are_unique_over_the_book(chapters):
+    labels = [s.label for c in chapters for s in c.statements]
     assert len(set(labels)) == len(labels)
     assert all(labels)
 
