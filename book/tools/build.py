@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,9 +76,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    import nbformat
-
-    from book.tools import cards, chapters, claims, pages
+    from book.tools import cards, chapters, pages
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -86,28 +84,38 @@ def stage(scale: str) -> None:
     staged: dict[str, Callable[[], bytes]] = {str(f.relative_to(BOOK)): f.read_bytes for f in static_files()}
     for run in runs:
         if run.chapter:
-            staged[f"{page_of(run)}.ipynb"] = partial(chapters.page, run.folder / EXECUTED)
+            staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
     staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
     staged |= cards.cards()
-    shown = [claims.read_chapter(page_of(run), nbformat.read(run.folder / EXECUTED, 4)) for run in runs if run.chapter]
-    staged |= claims.pages(shown, BOOK / claims.SOURCES, page_names(staged))
+    staged |= proofs(runs, staged)
     check_contents(staged)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
         if str(file.relative_to(paths.source)) not in staged:
             file.unlink()
-    differ = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
-    paths.manifest.write_text(json.dumps({"scale": scale, "claims": differ, "files": digests}, indent=1) + "\n")
+    claims = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
+    paths.manifest.write_text(json.dumps({"scale": scale, "claims": claims, "files": digests}, indent=1) + "\n")
 
 
-def page_of(run: Run) -> str:
-    """Where a chapter stands in the book, without suffix: as its notebook stands under ``notebooks/``."""
-    return run.notebook.relative_to("notebooks").with_suffix("").as_posix()
+def chapter_page(run: Run) -> str:
+    """Where a chapter stands in the book: as its notebook stands under ``notebooks/``."""
+    return str(run.notebook.relative_to("notebooks").with_suffix(".ipynb"))
 
 
-def page_names(staged: Iterable[str]) -> set[str]:
-    """The pages among staged files, without suffix."""
-    return {Path(name).with_suffix("").as_posix() for name in staged if name.endswith((".ipynb", ".md"))}
+def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[], bytes]]:
+    """The pages "Claims" and "Sources", from the executed chapters and the names of all other staged files.
+
+    Raises:
+        DataError: a theorem without a check, or a row of the sources that names a place which does not exist.
+    """
+    import nbformat
+
+    from book.tools import claims
+
+    known = {Path(name).with_suffix("").as_posix() for name in staged if name.endswith((".ipynb", ".md"))}
+    executed = {Path(chapter_page(run)).with_suffix("").as_posix(): run.folder / EXECUTED for run in runs if run.chapter}
+    chapters = [claims.read_chapter(page, nbformat.read(file, as_version=4)) for page, file in executed.items()]
+    return claims.pages(chapters, BOOK / claims.SOURCES, known)
 
 
 def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
@@ -129,7 +137,7 @@ def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
                 walk(item)
 
     walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
-    pages = page_names(staged)
+    pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
     chapters = {str(Path(name).with_suffix("")) for name in staged if name.endswith(".ipynb")}
     if missing := sorted(chapters - listed):
         raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")
