@@ -113,7 +113,9 @@ def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[],
     from book.tools import claims
 
     known = {Path(name).with_suffix("").as_posix() for name in staged if name.endswith((".ipynb", ".md"))}
-    executed = {Path(chapter_page(run)).with_suffix("").as_posix(): run.folder / EXECUTED for run in runs if run.chapter}
+    executed = {
+        Path(chapter_page(run)).with_suffix("").as_posix(): run.folder / EXECUTED for run in runs if run.chapter
+    }
     chapters = [claims.read_chapter(page, nbformat.read(file, as_version=4)) for page, file in executed.items()]
     return claims.pages(chapters, BOOK / claims.SOURCES, known)
 
