@@ -100,7 +100,7 @@ def pages(chapters: Sequence[Chapter], sources: Path, known: Iterable[str]) -> S
     if problems := unchecked(chapters):
         raise DataError("\n".join(problems))
     labels = {statement.label for chapter in chapters for statement in chapter.statements}
-    titles = {page: page.rpartition("/")[2].replace("_", " ") for page in known}
+    titles = dict.fromkeys(known, "")  # Sphinx then takes the page's own
     titles |= {chapter.page: chapter.title for chapter in chapters}
     return {
         "claims.md": claims_page(chapters).encode,
@@ -167,7 +167,7 @@ def sources_page(sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
 
     Args:
         sources: as `read_sources` returns them.
-        titles: of all pages, by their place without suffix.
+        titles: of all pages, by their place without suffix; where empty, the page's own is shown.
         labels: of all statements.
         path: of the file, for messages.
 

@@ -221,7 +221,7 @@ assert sum(costs) < 0.3 * 5 * costs[-1]
 print("all stages together cost about a third more than the last one, less than a third of training at full size: yes")
 
 # %% [markdown]
-# The thesis behind parts of this book reset the optimisers at each phase, gave higher resolutions more steps, and saw the losses jump at each new side. By {prf:ref}`thm-pg-fade` the jump is not the growth's; new data, a reset optimiser and a rising $\alpha$ remain as causes.
+# One of [the sources](../sources) of this book, a thesis, reset the optimisers at each phase, gave higher resolutions more steps and saw the losses jump at each new side. By {prf:ref}`thm-pg-fade` the jump is not the growth's; new data, a reset optimiser and a rising $\alpha$ remain as causes.
 #
 # ## The equalised learning rate
 #

@@ -77,7 +77,7 @@ def sources_page(path: Path) -> str:
 
 def test_a_row_links_to_its_places_or_is_open(sources):
     page = sources_page(sources("[theory/sums#thm-four, data/mnist]"))
-    assert "| S9.1 | Sums | [Sums](theory/sums.ipynb), {prf:ref}`thm-four`; [mnist](data/mnist.md) |" in page
+    assert "| S9.1 | Sums | [Sums](theory/sums.ipynb), {prf:ref}`thm-four`; [](data/mnist.md) |" in page
     assert "1 things that they show, ask or leave open, 1 have" in page
     assert "| S9.1 | Sums | *open* |" in sources_page(sources("[]"))
 
