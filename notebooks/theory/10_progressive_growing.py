@@ -22,7 +22,7 @@
 # - pixel norm and minibatch standard deviation, each with what it guarantees;
 # - why coarse comes before fine: gradient descent learns low frequencies first, proven in a linear generator and measured in a convolutional one.
 #
-# *Before this:* [neural networks in brief](00_neural_networks_in_brief), [the minimax game](01_minimax_game), eigenvalues. *Cost:* about a quarter of a minute.
+# *Before this:* [neural networks in brief](00_neural_networks_in_brief), [the minimax game](01_minimax_game), eigenvalues. *Cost:* about twenty seconds.
 # ```
 #
 # The method is that of {cite:t}`karras2018progressive`. A picture has the side $R$; $U$ doubles the side by repeating each pixel in a $2\times2$ block (*nearest-neighbour* upsampling), $M$ halves it by the mean of each $2\times2$ block.
