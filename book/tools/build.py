@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,7 @@ def stage(scale: str) -> None:
     shown = [run for name in SCALES if name in (scale, *SCALES[2:]) for run in plan(experiments, name)]
     staged |= status.pages(runs, shown, local=RUNS, committed=COMMITTED)
     staged |= cards.cards()
+    staged |= proofs(runs, staged)
     check_contents(staged)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
@@ -103,6 +104,24 @@ def stage(scale: str) -> None:
 def chapter_page(run: Run) -> str:
     """Where a chapter stands in the book: as its notebook stands under ``notebooks/``."""
     return str(run.notebook.relative_to("notebooks").with_suffix(".ipynb"))
+
+
+def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[], bytes]]:
+    """The pages "Claims" and "Sources", from the executed chapters and the names of all other staged files.
+
+    Raises:
+        DataError: a theorem without a check, or a row of the sources that names a place which does not exist.
+    """
+    import nbformat
+
+    from book.tools import claims
+
+    known = {Path(name).with_suffix("").as_posix() for name in staged if name.endswith((".ipynb", ".md"))}
+    executed = {
+        Path(chapter_page(run)).with_suffix("").as_posix(): run.folder / EXECUTED for run in runs if run.chapter
+    }
+    chapters = [claims.read_chapter(page, nbformat.read(file, as_version=4)) for page, file in executed.items()]
+    return claims.pages(chapters, BOOK / claims.SOURCES, known)
 
 
 def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:

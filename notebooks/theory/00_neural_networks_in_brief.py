@@ -575,7 +575,7 @@ print("ten groups found without labels do far better than chance, and worse than
 # The gradient is $H(w-w^*)$, so $w_n-w^*=(I-hH)^n(0-w^*)$: read it along $v_i$. With the penalty, $H(w-w^*)+\lambda w=0$.
 # ````
 #
-# Both leave directions with large $\kappa_i$ nearly as they are and hold back those with small ones, in which the data say little and noise rules: to stop at step $n$ is much like a penalty with $\lambda\approx1/(hn)$.
+# Both leave directions with large $\kappa_i$ nearly as they are and hold back those with small ones, in which the data say little and noise rules: to stop at step $n$ is much like a penalty with $\lambda\approx1/(hn)$. [Progressive growing](10_progressive_growing) meets the same formula again.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 fine = torch.linspace(-3, 3, 60_001, dtype=torch.float64)

@@ -21,7 +21,8 @@
 # - the optimal discriminator and the value $-\log 4$, both proven and then measured;
 # - two densities on a line that meet, while the discriminator falls silent at ½.
 #
-# *Before this:* expectation, the logistic function, gradient descent, a little PyTorch. *Cost:* about half a minute.
+# *Before this:* [neural networks in brief](00_neural_networks_in_brief), or expectation, the logistic function, gradient descent and a
+# little PyTorch from elsewhere. *Cost:* about half a minute.
 # ```
 #
 # Throughout, $p$ is the density of the data, $q$ the density of the generator's samples, and
@@ -394,7 +395,14 @@ print("the distance fell to less than a twentieth, and D is within 0.05 of 1/2 o
 # $\mathrm{softplus}(0) = \log 2$, so they are $2\log 2 = \log 4$, $-\log 2$ and $\log 2$. Each is necessary at the
 # equilibrium, none is sufficient: a discriminator that has learned nothing shows the same numbers.
 # ```
-#
+
+# %% tags=["hide-cell"]
+silent = torch.zeros(3)
+assert torch.allclose(discriminator_loss(silent, silent), torch.tensor(math.log(4)))
+assert torch.allclose(LOSSES["minimax"].g(silent, silent), torch.tensor(-math.log(2)))
+assert torch.allclose(LOSSES["nonsaturating"].g(silent, silent), torch.tensor(math.log(2)))
+
+# %% [markdown]
 # ```{exercise}
 # :label: ex-minimax-line
 # Derive $D^*$ for $p = \mathcal N(m, s^2)$ and $q = \mathcal N(0, 1)$. For which $s$ is it not monotone, and what does
@@ -427,7 +435,17 @@ assert abs(points[formula.argmax()].item() - 3 / (1 - s**2)) < 0.01
 # sample, whatever the data are. Simultaneous training contains a little of both orders; that is one root of mode
 # collapse.
 # ```
-#
+
+# %% tags=["hide-cell"]
+points = torch.linspace(-3, 3, 601, dtype=torch.float64)
+fixed = torch.sin(2 * points) - points**2 / 8  # some D that does not move
+generator_part = -softplus(fixed)  # log(1 - σ(D)) at each point
+for spread in (0.01, 0.1, 1.0):  # distributions over the points, from nearly collapsed to wide
+    mass = torch.softmax(torch.randn(601, dtype=torch.float64) / spread, 0)
+    assert (mass * generator_part).sum() >= generator_part.min()
+assert generator_part.argmin() == fixed.argmax()  # all mass on the point that D likes best
+
+# %% [markdown]
 # ```{exercise}
 # :label: ex-minimax-r1
 # Run `play(gamma=0.0)` and `play(gamma=3.0)` for a few seeds and compare `distances` of the averaged networks with those

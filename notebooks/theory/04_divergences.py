@@ -171,7 +171,7 @@ print("KL > 0 = KL(p‖p), JSD ≤ log 2 · TV on 500 pairs; disjoint dice: JSD 
 # ````
 #
 # ````{prf:proof}
-# A rule that says "real" on a set $A$ is right with probability $\frac12 P(A) + \frac12(1 - Q(A))
+# Let $P(A)$ and $Q(A)$ be the masses that $p$ and $q$ give to a set $A$. A rule that says "real" on $A$ is right with probability $\frac12 P(A) + \frac12(1 - Q(A))
 # = \frac12 + \frac12\int_A (p - q)\,dx$. The integral is largest for $A = \{p > q\}$. As $\int (p - q) = 0$, the positive
 # and the negative part of $p-q$ have the same integral, half of $\int|p-q|$, which is $\mathrm{TV}$.
 # ````
@@ -391,7 +391,7 @@ print("no critic exceeds the divergence, the gap is the Fenchel–Young gap, and
 # ### How tight is the bound for a critic of limited capacity?
 #
 # A real critic is no arbitrary function. Let $T = f'(e^{h})$, where the log-ratio $h$ is a polynomial of degree $k$ on
-# $[-6, 6]$. Maximising {eq}`eq-div-bound` over its coefficients, with exact integrals so that nothing but capacity
+# $[-6, 6]$ (a sum of Chebyshev polynomials, which stay between $-1$ and $1$ there). Maximising {eq}`eq-div-bound` over its coefficients, with exact integrals so that nothing but capacity
 # limits the result, gives the share of the divergence that such a critic can see.
 
 # %%
@@ -608,7 +608,8 @@ print("ten descents end at q = p with C = -log 4, and no distribution lies below
 # ````
 #
 # The saturating loss descends $2\,\mathrm{JSD}$; the non-saturating one descends the *reverse* KL and climbs the JSD.
-# The fixed point $q = p$ is the same, and near it the two even agree: there $\mathrm{KL}(q\|p) \approx 4\,\mathrm{JSD}$.
+# The fixed point $q = p$ is the same, and near it the two even agree: there $\mathrm{KL}(q\|p) \approx 4\,\mathrm{JSD}$, because to
+# second order in $q-p$ the one is $\frac12\int\frac{(q-p)^2}p$ and the other a quarter of that.
 
 # %%
 def gradients(mean):

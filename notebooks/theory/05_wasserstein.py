@@ -401,7 +401,7 @@ print("moving a generator's weights changes W1 by no more than its samples move 
 #
 # To judge them we need distributions whose distance is known exactly. A *certificate* helps: if a map $T$ carries $q$ to
 # $p$ and a 1-Lipschitz $f$ has $f(T(y))-f(y)=\|T(y)-y\|$ for all $y$, then plan and critic have the same value, and by
-# duality it is $W_1=\mathbb E\|T(y)-y\|$. With $y\sim\mathcal N(0,I)$ in the plane:
+# duality it is $W_1=\mathbb E\|T(y)-y\|$. With $y\sim\mathcal N(0,I)$ in the plane and $e_1=(1,0)$:
 #
 # | pair | $T(y)$ | certificate $f$ | $W_1$ |
 # |---|---|---|---|
@@ -614,7 +614,7 @@ print("the gradient through the optimal plan equals the one through the optimal 
 # The linear programme costs about $n^3\log n$ operations for $n$ points {cite:p}`peyre2019computational`. Two
 # approximations are far cheaper.
 #
-# **Entropy.** {cite:t}`cuturi2013sinkhorn` subtracts $\varepsilon$ times the plan's entropy from the cost,
+# **Entropy.** With $C_{ij}=\|x_i-y_j\|$, {cite:t}`cuturi2013sinkhorn` subtracts $\varepsilon$ times the plan's entropy from the cost,
 #
 # $$ \min_{\pi\in\Pi(p,q)}\ \sum_{ij}\pi_{ij}C_{ij}+\varepsilon\sum_{ij}\pi_{ij}(\log\pi_{ij}-1). $$ (eq-was-entropic)
 #
@@ -848,7 +848,8 @@ assert abs(large[0] / large[1] / (small[0] / small[1]) - 1) < 0.15
 # %% [markdown]
 # ```{exercise}
 # :label: ex-was-debias
-# Let $E_\varepsilon(p,q)=\sum\pi_{ij}C_{ij}+\varepsilon\,\mathrm{KL}(\pi\,\|\,p\otimes q)$ at the entropic plan. Show that its
+# Let $E_\varepsilon(p,q)=\sum\pi_{ij}C_{ij}+\varepsilon\,\mathrm{KL}(\pi\,\|\,p\otimes q)$ at the entropic plan, where
+# $p\otimes q$ is the plan $p_iq_j$. Show that its
 # plan is that of {eq}`eq-was-entropic`. Measure $E_\varepsilon$ of a cloud against *itself*, explain it, and see whether
 # $S_\varepsilon(p,q)=E_\varepsilon(p,q)-\frac12E_\varepsilon(p,p)-\frac12E_\varepsilon(q,q)$ {cite:p}`feydy2019interpolating` mends it.
 # ```

@@ -449,7 +449,7 @@ print("power iteration through the transposed layer finds the true norm; a blur 
 # :label: thm-lip-gradient
 #
 # ({cite:t}`miyato2018spectral`, equation 12.) Let a loss depend on $W$ through $\bar W=W/\sigma_1(W)$, with gradient $H$ with respect to
-# $\bar W$, and let $\sigma_1>\sigma_2$ with singular vectors $u,v$. Then
+# $\bar W$, and let $\sigma_1>\sigma_2$, with $u,v$ the first singular vectors and $\langle A,B\rangle=\sum_{ij}A_{ij}B_{ij}$. Then
 #
 # $$ \nabla_W=\frac1{\sigma_1}\bigl(H-\langle H,\bar W\rangle\,uv^{\mathsf T}\bigr),\qquad\langle\nabla_W,W\rangle=0. $$
 # ````
@@ -560,7 +560,7 @@ print("normalised: slope ≤ 1, logits within the blobs' distance, 50 times the 
 # ```{admonition} What can go wrong
 # :class: warning
 # - **Batch normalisation behind spectral normalisation.** It divides by the batch's standard deviation, so its own slope is
-#   $|\gamma|/\mathrm{std}$ and has no bound; one exercise measures it.
+#   $|\gamma|/\mathrm{std}$, with the learned scale $\gamma$ of the layer, and has no bound; one exercise measures it.
 # - **A multiplication by a free scale** after the layer (a learned gain, a conditional $\gamma$) undoes the normalisation.
 # - **`eval()` and the iteration.** PyTorch iterates only in training mode, at *each reading* of the weight; two forward passes per step
 #   are two iterations. A checkpoint must hold the vectors $u, v$, or the first steps after a resume differ.

@@ -163,8 +163,8 @@ def velocity(state, *arguments, **options):
 # ````{prf:theorem} Dirac-GAN without a penalty
 # :label: thm-dyn-dirac
 #
-# (After {cite:t}`mescheder2018which`, section 2.) Let the losses have the derivatives $a=-g'(t^*)>0$ of the generator and $b=d'_{\mathrm{fake}}(t^*)>0$ of the
-# discriminator with respect to a fake's logit. Then
+# (After {cite:t}`mescheder2018which`, section 2.) Write the generator's loss as a function $g(t)$ of a fake's logit and the discriminator's as $d$, a function of the real and the fake logit,
+# with derivatives $d'_{\mathrm{real}}$ and $d'_{\mathrm{fake}}$. Let $a=-g'(t^*)>0$ and $b=d'_{\mathrm{fake}}(t^*)>0$. Then
 #
 # $$ J=\begin{pmatrix}0&a\\-b&0\end{pmatrix},\qquad\mu=\pm\mathrm i\sqrt{ab}, $$
 #

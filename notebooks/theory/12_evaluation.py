@@ -91,7 +91,7 @@ def normal(n, d, seed, dtype=torch.float64):
 # Let $X, Y$ have these laws and $K = \operatorname{Cov}(X, Y)$. Then
 # $\mathbb E\|X-Y\|^2 = \|\mu_1-\mu_2\|^2 + \operatorname{tr} C_1 + \operatorname{tr} C_2 - 2\operatorname{tr} K$, and it
 # remains to maximise $\operatorname{tr} K$. Suppose $C_1$ is invertible (else take the limit of $C_1 + \epsilon I$). The
-# joint covariance is positive semidefinite, hence $C_2 - K^\top C_1^{-1} K \succeq 0$. Put $K = C_1^{1/2} R$; then
+# joint covariance is positive semidefinite, hence (with $A\succeq B$ for "$A-B$ is positive semidefinite") $C_2 - K^\top C_1^{-1} K \succeq 0$. Put $K = C_1^{1/2} R$; then
 # $R^\top R \preceq C_2$. So $R = O\, S$ with $S = (R^\top R)^{1/2}$, $O$ orthogonal, and
 #
 # $$ \operatorname{tr} K = \operatorname{tr}\bigl(C_1^{1/2} O S\bigr) \le \bigl\| S\, C_1^{1/2} \bigr\|_*
@@ -293,7 +293,7 @@ print("fewer fakes score worse; from 2,500 fakes the line foresees the value of 
 # %% [markdown]
 # ## A distance without bias: KID
 #
-# Take a kernel $k$ and compare mean similarities {cite:p}`gretton2012kernel`:
+# Take a kernel $k(x,y)$, a measure of similarity, and compare its means {cite:p}`gretton2012kernel`:
 # $\mathrm{MMD}^2(p, q) = \mathbb E\,k(X, X') + \mathbb E\,k(Y, Y') - 2\,\mathbb E\,k(X, Y)$, with independent copies.
 #
 # ```{prf:theorem} The U-statistic has no bias
@@ -340,7 +340,7 @@ print("100 real digits against 100: the unbiased estimate averages to zero and i
 # $$ \mathrm{IS} = \exp\, \mathbb E_x\, \mathrm{KL}\bigl(p(y\mid x)\,\|\,p(y)\bigr) = \exp\bigl(H(y) - H(y\mid x)\bigr),
 #    \qquad 1 \le \mathrm{IS} \le K. $$ (eq-inception-score)
 #
-# The exponent is the mutual information of class and sample; $H(y) \le \log K$ and $H(y\mid x) \ge 0$ give the bounds.
+# $H$ is the entropy, and the exponent is the mutual information of class and sample; $H(y) \le \log K$ and $H(y\mid x) \ge 0$ give the bounds.
 # It says nothing about variety *within* a class {cite:p}`barratt2018note`. So take one test digit of each class and
 # repeat it: a generator with ten pictures.
 
