@@ -65,7 +65,7 @@ rule run:
         mem_mb=lambda wildcards: int(1024 * planned(wildcards).resources.memory) or 4096,
         runtime=lambda wildcards: int(planned(wildcards).resources.minutes * 1.1) or 24 * 60,
     shell: "{PYTHON} -m ganbook.batch_cli run {params.notebook:q} --out {params.folder:q} --once"
-        " --parameters {params.parameters:q} --threads {threads} {params.limit}"
+        " --parameters {params.parameters:q} --threads {threads} --gpus {resources.gpu} {params.limit}"
 
 
 rule stage:

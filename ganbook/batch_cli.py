@@ -13,6 +13,7 @@ from ganbook.errors import DataError, GanbookError, InputError
 from ganbook.execution import run_notebook
 from ganbook.notebooks import parameters_of
 from ganbook.results import COMPLETE
+from ganbook.slots import gpu_slots, gpus_here
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the numerical libraries; 1 is comparable.")] = 1,
     cell_timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="What the whole run may take.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="How many GPUs it may have to itself; 0: as it finds them.")] = 0,
     once: Annotated[bool, typer.Option("--once", help="Take a finished run of the same inputs as it is.")] = False,
 ) -> None:
     """Run one notebook with given parameters and check that it ran to its end."""
@@ -37,7 +39,10 @@ def run(
     values |= _from_text(notebook, parameter or [])
     typer.echo(f"{folder}: started")
     try:
-        run_notebook(notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once)
+        with gpu_slots(gpus, Path("runs"), gpus_here()):
+            run_notebook(
+                notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once
+            )
     except GanbookError:
         typer.echo(f"{folder}: FAILED")
         raise

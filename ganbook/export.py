@@ -21,6 +21,8 @@ table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: 
 @media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } }"""
 SORT_STYLE = """table.sortable th button { all: unset; cursor: pointer; font-weight: 600; }
 table.sortable th button:focus-visible { outline: 2px solid; }
+table.sortable th p { margin: 0; }
+table.sortable { margin-left: 0; }
 table.sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
 table.sortable th[aria-sort=descending] button::after { content: " \\25bc"; }"""
 
