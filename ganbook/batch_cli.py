@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbook.declaration import read_yaml
 from ganbook.errors import DataError, GanbookError, InputError
 from ganbook.execution import run_notebook
 from ganbook.notebooks import parameters_of
@@ -22,7 +23,7 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", help="One parameter; may be given often.", metavar="NAME=VALUE"),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="JSON file of parameters; -p wins over it.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON file of parameters; -p wins.")] = None,
     parameters: Annotated[str, typer.Option(help="Parameters as JSON text.", metavar="JSON")] = "{}",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder; default: runs/own/<name of the notebook>.")
@@ -35,7 +36,8 @@ def run(
 ) -> None:
     """Run one notebook with given parameters and check that it ran to its end."""
     folder = out or Path("runs/own") / notebook.stem
-    values = {**_object(file.read_text() if file else "{}", str(file)), **_object(parameters, "--parameters")}
+    values = _mapping(read_yaml(file), str(file)) if file else {}
+    values |= _object(parameters, "--parameters")
     values |= _from_text(notebook, parameter or [])
     typer.echo(f"{folder}: started")
     try:
@@ -55,8 +57,12 @@ def _object(text: str, origin: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{origin} is not valid JSON ({error}).") from None
+    return _mapping(value, origin)
+
+
+def _mapping(value: Any, origin: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{origin} must be a JSON object of parameters, got {type(value).__name__}.")
+        raise InputError(f"{origin} must map parameter names to values, got {type(value).__name__}.")
     return value
 
 
