@@ -63,9 +63,9 @@ rule run:
     resources:
         gpu=lambda wildcards: planned(wildcards).resources.gpu,
         mem_mb=lambda wildcards: int(1024 * planned(wildcards).resources.memory) or 4096,
-        runtime=lambda wildcards: int(planned(wildcards).resources.minutes * 1.1) or 24 * 60,
+        runtime=lambda wildcards: int(m * 1.1) + 5 if (m := planned(wildcards).resources.minutes) else 24 * 60,
     shell: "{PYTHON} -m ganbook.batch_cli run {params.notebook:q} --out {params.folder:q} --once"
-        " --parameters {params.parameters:q} --threads {threads} {params.limit}"
+        " --parameters {params.parameters:q} --threads {threads} --gpus {resources.gpu} {params.limit}"
 
 
 rule stage:

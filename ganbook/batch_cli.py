@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ganbook.declaration import read_yaml
 from ganbook.errors import DataError, GanbookError, InputError
 from ganbook.execution import run_notebook
 from ganbook.notebooks import parameters_of
 from ganbook.results import COMPLETE
+from ganbook.slots import gpu_slots, gpus_here
 
 
 def run(
@@ -21,7 +23,7 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", help="One parameter; may be given often.", metavar="NAME=VALUE"),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="JSON file of parameters; -p wins over it.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON file of parameters; -p wins.")] = None,
     parameters: Annotated[str, typer.Option(help="Parameters as JSON text.", metavar="JSON")] = "{}",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder; default: runs/own/<name of the notebook>.")
@@ -29,15 +31,20 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the numerical libraries; 1 is comparable.")] = 1,
     cell_timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="What the whole run may take.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="How many GPUs it may have to itself; 0: as it finds them.")] = 0,
     once: Annotated[bool, typer.Option("--once", help="Take a finished run of the same inputs as it is.")] = False,
 ) -> None:
     """Run one notebook with given parameters and check that it ran to its end."""
     folder = out or Path("runs/own") / notebook.stem
-    values = {**_object(file.read_text() if file else "{}", str(file)), **_object(parameters, "--parameters")}
+    values = _mapping(read_yaml(file), str(file)) if file else {}
+    values |= _object(parameters, "--parameters")
     values |= _from_text(notebook, parameter or [])
     typer.echo(f"{folder}: started")
     try:
-        run_notebook(notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once)
+        with gpu_slots(gpus, Path("runs"), gpus_here()):
+            run_notebook(
+                notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once
+            )
     except GanbookError:
         typer.echo(f"{folder}: FAILED")
         raise
@@ -50,8 +57,12 @@ def _object(text: str, origin: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{origin} is not valid JSON ({error}).") from None
+    return _mapping(value, origin)
+
+
+def _mapping(value: Any, origin: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{origin} must be a JSON object of parameters, got {type(value).__name__}.")
+        raise InputError(f"{origin} must map parameter names to values, got {type(value).__name__}.")
     return value
 
 

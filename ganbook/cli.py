@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from ganbook import batch_cli, data_cli, evaluation_cli, experiments_cli, results_cli
+from ganbook import batch_cli, data_cli, evaluation_cli, experiments_cli, reproduce_cli, results_cli
 from ganbook.config import Config
 from ganbook.errors import InputError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(batch_cli.run)
 app.command()(evaluation_cli.evaluate)
 app.command()(results_cli.results)
+app.command()(reproduce_cli.reproduce)
 app.add_typer(experiments_cli.app, name="experiments")
 app.add_typer(data_cli.app, name="data")
 

@@ -86,7 +86,7 @@ def load_experiments(path: Path = EXPERIMENTS) -> dict[str, Experiment]:
         DataError: the file is missing or no YAML (tabs and duplicate keys included).
         InputError: an unknown key, scale, notebook or parameter, or a value of the wrong type; names the place.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must map experiment names to their settings, got {_kind(content)}.")
     return {str(name): _experiment(path, str(name), entry) for name, entry in content.items()}
@@ -266,11 +266,18 @@ def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """A YAML file (JSON is YAML too), in which no key may stand twice.
+
+    Raises:
+        DataError: the file is missing or no YAML; names the line.
+    """
     try:
         return yaml.load(path.read_text(), Loader=_StrictLoader)
     except FileNotFoundError:
         raise DataError(f"There is no {path}. Run this from the root of the repository.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = f" (line {mark.line + 1})" if (mark := getattr(error, "problem_mark", None)) else ""
         problem = getattr(error, "problem", None) or str(error)

@@ -21,11 +21,13 @@ table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: 
 @media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } }"""
 SORT_STYLE = """table.sortable th button { all: unset; cursor: pointer; font-weight: 600; }
 table.sortable th button:focus-visible { outline: 2px solid; }
+table.sortable th p { margin: 0; }
+table.sortable { margin-left: 0; }
 table.sortable th[aria-sort=ascending] button::after { content: " \\25b2"; }
 table.sortable th[aria-sort=descending] button::after { content: " \\25bc"; }"""
 
 # a click on a head sorts by that column, another one the other way round; numbers by value, the rest as text
-SORT_SCRIPT = """document.querySelectorAll("table.sortable").forEach(table => {
+SORT_SCRIPT = """const sortTables = () => document.querySelectorAll("table.sortable").forEach(table => {
   table.querySelectorAll("thead th").forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -46,7 +48,9 @@ SORT_SCRIPT = """document.querySelectorAll("table.sortable").forEach(table => {
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
     });
   });
-});"""
+});
+document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", sortTables) : sortTables();
+"""
 
 
 def export(tables: Mapping[str, pd.DataFrame], path: Path) -> None:

@@ -23,8 +23,9 @@ from typing import IO
 
 from book.tools import build
 from ganbook.errors import DataError, GanbookError
+from ganbook.slots import gpus_here
 
-LOCAL = ("--cores", "all")
+LOCAL = ("--cores", "all")  # and as many runs on GPUs as there are GPUs
 # What makes a run new is the key in the name of its output; dates decide for the pages only.
 ALWAYS = ("--keep-going", "--rerun-incomplete", "--nolock", "--rerun-triggers", "mtime", "input", "params")
 
@@ -45,7 +46,8 @@ def batch(target: str, scale: str, more: Sequence[str] = ()) -> int:
         (run.folder / build.FAILURE).unlink(missing_ok=True)  # of an earlier batch
     command = [str(Path(sys.executable).with_name("snakemake")), target, *ALWAYS]
     settings = [word for word in more if word.startswith("only=")]
-    command += [*(() if "--profile" in more else LOCAL), *(word for word in more if word not in settings)]
+    local = [*LOCAL, "--resources", f"gpu={max(1, len(gpus_here()))}"]
+    command += [*([] if "--profile" in more else local), *(word for word in more if word not in settings)]
     command += ["--config", f"scale={scale}", *settings]
     with _alone(build.RUNS / f".lock-{scale}", scale) as lock, build.batch_log(scale).open("w") as log:
         status = _obey(command, log, lock)

@@ -31,7 +31,7 @@ def curves(history: pd.DataFrame) -> str:
         colour, word = COLOURS[name]
         path = _path(steps, values, low, high)
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(f'<text x="{LEFT + 120 * index}" y="16" fill="{colour}">loss of the {word}</text>')
+        parts.append(f'<text x="{LEFT + 150 * index}" y="16" fill="{colour}">loss of the {word}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

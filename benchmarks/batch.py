@@ -1,0 +1,125 @@
+"""What the batch costs: ``python benchmarks/batch.py [--runs 6] [--planned 200] [--rounds 3]``.
+
+In a project of its own, with a notebook that computes next to nothing (``tests/material/tiny.py``), one thread:
+
+- papermill over the plain function: the notebook's code as a Python script, against papermill's command line;
+- the batch over bare papermill, for each run: the same runs through `book.tools.batch`, one at a time, less what the
+  batch takes when nothing is to be done, against papermill's command line;
+- planning: a batch of which every run is done already;
+- two at once: two runs side by side against one alone, by the processor's clock. Needs two cores.
+
+Prints medians, and the range over rounds. Run it on an otherwise idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ganbook.batch import RUNS, load_experiments, markers, plan
+from ganbook.execution import SINGLE_THREAD
+
+ROOT = Path(__file__).parent.parent
+TINY = ROOT / "tests" / "material" / "tiny.py"
+BUSY = "\n# %%\nfor _ in range(40_000_000):\n    pass\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--planned", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    os.environ |= dict.fromkeys(SINGLE_THREAD, "1") | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(project(Path(folder)))
+        bare = show("papermill, one run", arguments.rounds, papermill)
+        plain = show("the same code as a script", arguments.rounds, script)
+        print(f"papermill over the plain function: {bare - plain:.2f} s a run", flush=True)
+        declare(arguments.runs)
+        some = show(f"batch of {arguments.runs} runs, one at a time", arguments.rounds, lambda: batch(1), forget)
+        none = show("the same batch with nothing to do", arguments.rounds, lambda: batch(1))
+        print(f"batch over bare papermill: {(some - none) / arguments.runs - bare:.2f} s a run", flush=True)
+        declare(arguments.planned)
+        pretend()
+        show(f"batch of {arguments.planned} runs with nothing to do", arguments.rounds, lambda: batch(1))
+        if (os.cpu_count() or 1) > 1:
+            notebook = Path("notebooks/experiments/tiny.py")
+            notebook.write_text(TINY.read_text() + BUSY)
+            one = show("one busy run", arguments.rounds, lambda: side_by_side(1))
+            two = show("two busy runs side by side", arguments.rounds, lambda: side_by_side(2))
+            print(f"two over one: {two / one:.2f} times", flush=True)
+
+
+def project(folder: Path) -> Path:
+    """A folder with one experiment, this checkout's code, and a notebook for papermill."""
+    (folder / "notebooks" / "experiments").mkdir(parents=True)
+    (folder / "notebooks" / "theory").mkdir()
+    shutil.copy(TINY, folder / "notebooks" / "experiments")
+    for name in ("ganbook", "book"):
+        (folder / name).symlink_to(ROOT / name)
+    command = ["jupytext", "--quiet", "--to", "ipynb", "-o", str(folder / "tiny.ipynb"), str(TINY)]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    return folder
+
+
+def declare(runs: int) -> None:
+    text = f"tiny:\n  title: Tiny\n  smoke: {{}}\n  cpu: {{seeds: {list(range(runs))}}}\n"
+    Path("notebooks/experiments.yml").write_text(text)
+
+
+def forget() -> None:
+    shutil.rmtree(RUNS, ignore_errors=True)
+
+
+def pretend() -> None:
+    """Mark every planned run as done."""
+    for marker in map(Path, markers(plan(load_experiments(), "cpu"))):
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+
+
+def script() -> None:
+    subprocess.run([sys.executable, str(TINY)], check=True, capture_output=True)
+
+
+def papermill() -> None:
+    command = ["papermill", "--no-progress-bar", "--log-level", "ERROR", "tiny.ipynb", "out.ipynb", "-p", "seed", "1"]
+    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
+
+
+def batch(cores: int) -> None:
+    command = ["-m", "book.tools.batch", "runs", "cpu", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(cores)]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+
+def side_by_side(count: int) -> None:
+    command = [sys.executable, "-m", "ganbook.batch_cli", "run", "notebooks/experiments/tiny.py", "-o"]
+    processes = [subprocess.Popen([*command, f"runs/own/{i}"], stdout=subprocess.DEVNULL) for i in range(count)]
+    for process in processes:
+        if process.wait() != 0:
+            sys.exit("A run failed; see runs/own.")
+
+
+def show(what: str, rounds: int, work: Callable[[], None], before: Callable[[], None] = lambda: None) -> float:
+    """Median wall clock of some work, printed with its range."""
+    seconds: Sequence[float] = []
+    for _ in range(rounds):
+        before()
+        start = time.perf_counter()
+        work()
+        seconds = [*seconds, time.perf_counter() - start]
+    print(f"{what}: {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})", flush=True)
+    return statistics.median(seconds)
+
+
+if __name__ == "__main__":
+    main()
