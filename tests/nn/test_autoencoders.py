@@ -5,7 +5,7 @@ import torch
 
 from ganbook.errors import InputError
 from ganbook.nn import dcgan
-from ganbook.nn.autoencoders import Encoder, LatentDiscriminator, label_planes, start_from
+from ganbook.nn.autoencoders import Centred, Encoder, LatentDiscriminator, label_planes, start_from
 
 
 def encoder(**options):
@@ -42,6 +42,16 @@ def test_the_label_changes_the_code_and_is_asked_for():
 def test_pictures_of_another_size_are_refused():
     with pytest.raises(InputError, match=r"\(N, 1, 28, 28\), got \(2, 1, 32, 32\)"):
         encoder()(torch.zeros(2, 1, 32, 32))
+
+
+def test_a_common_shift_is_taken_out_of_the_codes():
+    torch.manual_seed(0)
+    layer, z = Centred(3), torch.randn(8, 3)
+    for _ in range(60):
+        assert torch.allclose(layer(z + 7).mean(0), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(layer.eval()(z + 7), z - z.mean(0), atol=0.05)  # each picture for itself, by the average
+    x = torch.rand(6, 1, 28, 28)
+    assert torch.allclose(encoder()(x)[:, 0].mean(0), torch.zeros(3), atol=1e-5)
 
 
 def test_the_discriminator_of_codes_reads_code_and_label():
