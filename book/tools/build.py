@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ def inputs(scale: str) -> list[str]:
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
-    code = [Path("ganbook/results.py"), Path("ganbook/data/catalog.py"), EXPERIMENTS, *tools]
+    code = [*sorted(Path("ganbook").rglob("*.py")), EXPERIMENTS, Path("CITATION.cff"), *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
 
@@ -76,7 +76,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, pages
+    from book.tools import cards, chapters, pages, reference
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -85,15 +85,37 @@ def stage(scale: str) -> None:
     for run in runs:
         if run.chapter:
             staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
-    staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
-    staged |= cards.cards()
+            staged |= downloads(run)
+    made = {
+        "book/tools/pages.py": pages.results(experiments, scale, local=RUNS, committed=COMMITTED),
+        "ganbook/data/catalog.py": cards.cards(),
+        "book/tools/reference.py": reference.reference(experiments),
+    }
+    for generated in made.values():
+        staged |= generated
     check_contents(staged)
+    staged["pages.json"] = partial(_origins, runs, made)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
         if str(file.relative_to(paths.source)) not in staged:
             file.unlink()
     claims = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
     paths.manifest.write_text(json.dumps({"scale": scale, "claims": claims, "files": digests}, indent=1) + "\n")
+
+
+def downloads(run: Run) -> dict[str, Callable[[], bytes]]:
+    """Both halves of a chapter's notebook, for the reader to take along; they lie beside the pages."""
+    halves = [run.notebook, run.notebook.with_suffix(".ipynb")]
+    return {f"_extra/{half}": half.read_bytes for half in halves if half.is_file()}
+
+
+def _origins(runs: Sequence[Run], made: Mapping[str, Mapping[str, object]]) -> bytes:
+    """Which file of the repository each page comes from: the one to edit."""
+    origins = {str(f.relative_to(BOOK).with_suffix("")): str(f) for f in static_files() if f.suffix == ".md"}
+    for source, generated in made.items():
+        origins |= {name.removesuffix(".md"): source for name in generated if name.endswith(".md")}
+    origins |= {chapter_page(run).removesuffix(".ipynb"): str(run.notebook) for run in runs if run.chapter}
+    return (json.dumps(origins, indent=1) + "\n").encode()
 
 
 def chapter_page(run: Run) -> str:
@@ -121,7 +143,7 @@ def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
 
     walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
     pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
-    chapters = {str(Path(name).with_suffix("")) for name in staged if name.endswith(".ipynb")}
+    chapters = {name.removesuffix(".ipynb") for name in staged if name.endswith(".ipynb") and name[0] != "_"}
     if missing := sorted(chapters - listed):
         raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")
     if unknown := sorted(listed - pages):
