@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,8 +57,7 @@ def inputs(scale: str) -> list[str]:
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
     pairs = sorted(Path("notebooks").rglob("*.ipynb"))
-    shown = ("results", "tables", "comparison", "export", "progress", "data/catalog")
-    code = [*(Path(f"ganbook/{name}.py") for name in shown), EXPERIMENTS, *tools]
+    code = [*sorted(Path("ganbook").rglob("*.py")), EXPERIMENTS, Path("CITATION.cff"), *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
 
@@ -78,7 +77,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, pages, status
+    from book.tools import cards, chapters, claims, pages, reference, status
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -87,18 +86,41 @@ def stage(scale: str) -> None:
     for run in runs:
         if run.chapter:
             staged[chapter_page(run)] = partial(chapters.page, run.folder / EXECUTED)
-    staged |= pages.results(experiments, scale, local=RUNS, committed=COMMITTED)
+            staged |= downloads(run)
     shown = [run for name in SCALES if name in (scale, *SCALES[2:]) for run in plan(experiments, name)]
-    staged |= status.pages(runs, shown, local=RUNS, committed=COMMITTED)
-    staged |= cards.cards()
-    staged |= proofs(runs, staged)
+    made = {
+        "book/tools/pages.py": pages.results(experiments, scale, local=RUNS, committed=COMMITTED),
+        "book/tools/status.py": status.pages(runs, shown, local=RUNS, committed=COMMITTED),
+        "ganbook/data/catalog.py": cards.cards(),
+        "book/tools/reference.py": reference.reference(experiments),
+    }
+    for generated in made.values():
+        staged |= generated
+    made[f"book/{claims.SOURCES}"] = proofs(runs, staged)
+    staged |= made[f"book/{claims.SOURCES}"]
     check_contents(staged)
+    staged["pages.json"] = partial(_origins, runs, made)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
         if str(file.relative_to(paths.source)) not in staged:
             file.unlink()
     claims = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
     paths.manifest.write_text(json.dumps({"scale": scale, "claims": claims, "files": digests}, indent=1) + "\n")
+
+
+def downloads(run: Run) -> dict[str, Callable[[], bytes]]:
+    """Both halves of a chapter's notebook, for the reader to take along; they lie beside the pages."""
+    halves = [run.notebook, run.notebook.with_suffix(".ipynb")]
+    return {f"_extra/{half}": half.read_bytes for half in halves if half.is_file()}
+
+
+def _origins(runs: Sequence[Run], made: Mapping[str, Mapping[str, object]]) -> bytes:
+    """Which file of the repository each page comes from: the one to edit."""
+    origins = {str(f.relative_to(BOOK).with_suffix("")): str(f) for f in static_files() if f.suffix == ".md"}
+    for source, generated in made.items():
+        origins |= {name.removesuffix(".md"): source for name in generated if name.endswith(".md")}
+    origins |= {chapter_page(run).removesuffix(".ipynb"): str(run.notebook) for run in runs if run.chapter}
+    return (json.dumps(origins, indent=1) + "\n").encode()
 
 
 def chapter_page(run: Run) -> str:
@@ -144,7 +166,7 @@ def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:
 
     walk(yaml.safe_load((BOOK / "_toc.yml").read_text()))
     pages = {str(Path(name).with_suffix("")) for name in staged if name.endswith((".ipynb", ".md"))}
-    notebooks = [Path(name) for name in staged if name.endswith(".ipynb")]
+    notebooks = [Path(name) for name in staged if name.endswith(".ipynb") and name[0] != "_"]
     chapters = {str(path.with_suffix("")) for path in notebooks if path.parts[:2] != DOWNLOADS}
     if missing := sorted(chapters - listed):
         raise DataError(f"{BOOK}/_toc.yml lacks a line for {missing[0]}. Add `- file: {missing[0]}` to its part.")

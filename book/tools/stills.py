@@ -32,6 +32,7 @@ def take(page: Path, folder: Path) -> list[Path]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         tab = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
+        tab.set_default_timeout(120_000)  # a busy machine
         tab.goto(page.resolve().as_uri())
         tab.add_style_tag(content=f".widget {{ width: {WIDTH}px }} .widget-controls {{ display: none !important }}")
         tab.wait_for_timeout(500)
@@ -44,5 +45,5 @@ def take(page: Path, folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for file in take(Paths.at("cpu").index.with_name("playground.html"), BOOK / "_static" / "widgets"):
+    for file in take(Paths.at("cpu").index.with_name("playground.html"), BOOK / "_assets" / "widgets"):
         print(file)

@@ -164,6 +164,13 @@ assert gradient["nonsaturating"] > 20 * gradient["minimax"]
 print("against a sure discriminator the non-saturating gradient is more than 20 times as long: yes")
 
 # %% [markdown]
+# ```{widget} losses
+# :alt: Two curves against the logit of a fake sample, the generator's loss in orange, nearly flat on the left, and the discriminator's in black.
+#
+# Move the logit to the left, where the discriminator is sure, and compare the generator's slope under `minimax` and under
+# `nonsaturating`. The generator's loss is orange, the discriminator's black; the real sample's logit is held at 0.
+# ```
+#
 # ## The best discriminator
 #
 # ````{prf:theorem} Optimal discriminator
@@ -380,6 +387,13 @@ print("the distance fell to less than a twentieth, and D is within 0.05 of 1/2 o
 #   {numref}`fig-minimax-saturation` tells them apart in one line of code.
 # - **Reading the losses as progress.** At the optimum the discriminator's loss is $\log 4 \approx 1.386$, and a loss far
 #   below says only that $D$ is ahead.
+# ```
+#
+# ```{widget} densities
+# :alt: Two bell curves, the data in blue and the narrower generator in orange to its right, and below them a curve that falls from one to zero where the generator takes over.
+#
+# The data are $\mathcal N(0,1)$; the generator's normal law is yours to move. Below: the best discriminator. Where the two
+# meet it is flat at one half, and the value of the game is $-\log4$.
 # ```
 #
 # ## Exercises

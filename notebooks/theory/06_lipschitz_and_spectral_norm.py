@@ -297,6 +297,13 @@ print("our step is PyTorch's; one iteration per step follows slow weights within
 # stretches as much as the first, and the *estimate* is good all the same: in the proof the bracket
 # $1-\|Ww\|^2/\sigma_1^2$ is small.
 #
+# ```{widget} power
+# :alt: A dotted unit circle, its image, a tilted ellipse, a green start vector and an orange arrow that lies along the ellipse's long axis.
+#
+# Power iteration on a $2\times2$ matrix. The ellipse is the image of the unit circle, its longest half axis is $\sigma_1$.
+# Green: the start. Orange: the direction after the last step. The closer $\sigma_2/\sigma_1$ is to 1, the longer it takes.
+# ```
+#
 # ## The norm of a convolution
 #
 # A convolutional layer is linear too, but its matrix is huge: a kernel $K$ of shape

@@ -291,6 +291,13 @@ assert abs(limit.value - plain[5000]) < abs(plain[500] - plain[5000]) / 2
 print("fewer fakes score worse; from 2,500 fakes the line foresees the value of more: yes")
 
 # %% [markdown]
+# ```{widget} bias
+# :alt: Orange dots that fall with the number of samples along a black curve, starting well above zero.
+#
+# Both samples come from one standard normal law, so the true distance is 0. Dots: one draw at each size; the square is
+# yours. Black: the expected bias to first order. It grows with the square of the dimension.
+# ```
+#
 # ## A distance without bias: KID
 #
 # Take a kernel $k(x,y)$, a measure of similarity, and compare its means {cite:p}`gretton2012kernel`:
@@ -411,6 +418,13 @@ assert abs(one[0] - all_[0]) < 0.1 and one[1] < 0.3 * all_[1] and one[3] < 0.3 *
 print("noise costs precision its share and spares recall; one class of ten costs recall and coverage, not precision: yes")
 
 # %% [markdown]
+# ```{widget} coverage
+# :alt: Eight clusters on a ring in blue dots; orange squares cover five of them and leave three empty.
+#
+# A ring of eight Gaussians (blue) and a generator (orange). Reach fewer modes: recall falls, precision stays. Spread the
+# samples: precision falls. Precision, recall and coverage with five neighbours.
+# ```
+#
 # ## Copies
 #
 # A generator that repeats the training data has a perfect distance. Held-out data unmask it: fakes that were learnt lie

@@ -15,7 +15,7 @@ from ganbook.models import toy
 from ganbook.nn.resnet import double
 from ganbook.nn.spectral import power_iteration, sigma
 
-SCRIPTS = BOOK / "_static" / "widgets"
+SCRIPTS = BOOK / "_assets" / "widgets"
 DOUBLE = torch.float64
 
 

@@ -26,12 +26,12 @@
     return text.replace("-", "−");
   }
 
-  /** Tick marks at 1, 2 or 5 times a power of ten; on a logarithmic axis at powers of ten. */
+  /** Tick marks at multiples of 1, 2 or 5 times a power of ten; on a logarithmic axis at these numbers themselves. */
   function ticks([low, high], log) {
     if (log) {
-      const found = [];
-      for (let k = Math.ceil(Math.log10(low) - 1e-9); 10 ** k <= high * 1.0001; k++) found.push(10 ** k);
-      return found;
+      const powers = Array.from({ length: 13 }, (_, k) => 10 ** (k - 4));
+      const steps = high / low < 200 ? [1, 2, 5] : [1];
+      return powers.flatMap((power) => steps.map((m) => m * power)).filter((t) => t >= low && t <= high);
     }
     const rough = (high - low) / 5;
     const power = 10 ** Math.floor(Math.log10(rough));
@@ -43,8 +43,8 @@
 
   /** A plot as wide as its place, with axes; `draw` is called with its pen at every change of size or value. */
   class Plot {
-    constructor(host, { x, y, height = 260, xLabel = "", yLabel = "", xLog = false, yLog = false, square = false }) {
-      Object.assign(this, { x, y, height, xLabel, yLabel, xLog, yLog, square });
+    constructor(host, { x, y, height = 260, xLabel = "", yLabel = "", xLog = false, yLog = false, square = false, yTicks = true }) {
+      Object.assign(this, { x, y, height, xLabel, yLabel, xLog, yLog, square, yTicks });
       this.svg = shape("svg", { role: "img", class: "widget-plot" });
       host.append(this.svg);
     }
@@ -67,7 +67,7 @@
         this.svg.append(shape("line", { class: "widget-grid", x1: this.px(t), x2: this.px(t), y1: top, y2: bottom }));
         this.svg.append(shape("text", { x: this.px(t), y: bottom + 15, "text-anchor": "middle" }, show(t)));
       }
-      for (const t of ticks(this.y, this.yLog)) {
+      for (const t of this.yTicks ? ticks(this.y, this.yLog) : []) {
         this.svg.append(shape("line", { class: "widget-grid", x1: left, x2: right, y1: this.py(t), y2: this.py(t) }));
         this.svg.append(shape("text", { x: left - 5, y: this.py(t) + 4, "text-anchor": "end" }, show(t)));
       }

@@ -61,7 +61,7 @@
   widget("lines", (w) => {
     w.slider("shift", "shift θ", { min: -2, max: 2, step: 0.02, value: 0.6, text: two });
     w.slider("width", "width of the intervals", { min: 0.02, max: 1.5, step: 0.02, value: 0.5, text: two });
-    const where = w.plot({ x: [-2.2, 3.7], y: [0, 1], height: 110, xLabel: "x", yLabel: "" });
+    const where = w.plot({ x: [-2.2, 3.7], y: [0, 1], height: 100, xLabel: "x", yTicks: false });
     const curves = w.plot({ x: [-2, 2], y: [0, 2], height: 230, xLabel: "shift θ", yLabel: "distance" });
     w.run(({ shift, width }) => {
       const at = M.shiftedIntervals(shift, width);
@@ -85,7 +85,7 @@
   widget("power", (w) => {
     w.slider("ratio", "σ₂ / σ₁", { min: 0, max: 1, step: 0.01, value: 0.7, text: two });
     w.slider("angle", "start, degrees from the first right singular vector", { min: 0, max: 90, step: 1, value: 80, text: (v) => `${v}°` });
-    w.slider("steps", "steps", { min: 1, max: 15, step: 1, value: 3 });
+    w.slider("steps", "steps", { min: 1, max: 15, step: 1, value: 6 });
     const TURN = 0.5; // the singular vectors lie askew, so that nothing can be read off the matrix
     const plot = w.plot({ x: [-1.3, 1.3], y: [-1.3, 1.3], square: true, xLabel: "first coordinate", yLabel: "second" });
     w.run(({ ratio, angle, steps }) => {

@@ -1,0 +1,55 @@
+"""Docstrings as pages: autodoc and napoleon, with plain-text mathematics in them left as it is.
+
+The library's docstrings are written to be read in an editor: ``|x|``, ``a*b`` and indented formulas are no markup. What
+reStructuredText cannot read all the same is shown word for word, as ``help()`` shows it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from docutils import nodes
+from docutils.core import publish_doctree
+from sphinx.application import Sphinx
+
+LITERAL = re.compile(r"(``.+?``|`[^`]+`|(?<![\w*])\*[^\s*](?:[^*\n]*[^\s*])?\*(?![\w*]))")
+
+
+def protect(lines: list[str]) -> list[str]:
+    """The lines with stars, bars and closing underscores escaped outside of what is quoted or emphasised."""
+    return ["".join(_protected(i, part) for i, part in enumerate(LITERAL.split(line))) for line in lines]
+
+
+def _protected(index: int, part: str) -> str:
+    if index % 2:  # quoted: `name` is a name, as in Markdown
+        return f"`{part}`" if part.startswith("`") and not part.startswith("``") else part
+    return re.sub(r"[*|\\`]|_(?!\w)", lambda found: "\\" + found[0], part)
+
+
+def before(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Ahead of napoleon: formulas are no markup."""
+    app.env.temp_data["docstring"] = list(lines)
+    lines[:] = protect(lines)
+
+
+def after(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Behind napoleon: what would not parse is shown as it was written."""
+    quiet = {"report_level": 5, "halt_level": 5, "env": app.env}
+    tree = publish_doctree("\n".join(lines), settings_overrides=quiet)
+    if any(message["level"] >= 2 for message in tree.findall(nodes.system_message)):
+        lines[:] = ["::", "", *(f"    {line}" for line in app.env.temp_data["docstring"]), ""]
+
+
+def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options: object) -> bool | None:
+    """A named tuple's fields stand in its signature; that they are numbered helps nobody."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-docstring", before, priority=100)
+    app.setup_extension("sphinx.ext.napoleon")
+    app.connect("autodoc-process-docstring", after, priority=900)
+    app.connect("autodoc-skip-member", skip)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,39 @@
+"""Pages put one behind the other: links and anchors hold in the whole, what is folded is open."""
+
+from book.tools import pdf
+
+HEAD = '<html><head>{}</head><body><article class="bd-article">{}</article></body></html>'
+
+
+def book(tmp_path):
+    (tmp_path / "theory").mkdir()
+    (tmp_path / "index.html").write_text(
+        HEAD.format(
+            '<link rel="next" title="One" href="theory/one.html" />',
+            '<h1>Front</h1><a href="theory/one.html#game">one</a> <a href="https://doi.org/1">out</a>',
+        )
+    )
+    (tmp_path / "theory" / "one.html").write_text(
+        HEAD.format(
+            '<link rel="prev" title="Front" href="../index.html" />',
+            '<h1>One<a class="headerlink" href="#game">#</a></h1><p id="game">text</p><a href="#game">here</a>'
+            '<details><summary>code</summary><img src="../_images/a.png" alt="a"></details>'
+            '<a href="../index.html">up</a>',
+        )
+    )
+    return tmp_path
+
+
+def test_pages_come_in_reading_order(tmp_path):
+    html = book(tmp_path)
+    assert [page.name for page in pdf.reading_order(html)] == ["index.html", "one.html"]
+
+
+def test_links_lead_within_the_whole(tmp_path):
+    html = book(tmp_path)
+    front, one = (pdf.chapter(html, page) for page in pdf.reading_order(html))
+    assert front["id"] == "page-index"
+    assert [a["href"] for a in front.select("a")] == ["#page-theory-one--game", "https://doi.org/1"]
+    assert [a["href"] for a in one.select("a")] == ["#page-theory-one--game", "#page-index"]
+    assert one.select_one("#page-theory-one--game") is not None
+    assert one.select_one("details[open] img")["src"] == "_images/a.png"
