@@ -104,8 +104,8 @@ def stage(scale: str) -> None:
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
         if str(file.relative_to(paths.source)) not in staged:
             file.unlink()
-    claims = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
-    paths.manifest.write_text(json.dumps({"scale": scale, "claims": claims, "files": digests}, indent=1) + "\n")
+    broken = [text for run in runs if run.chapter for text in chapters.broken_claims(run)] if scale == "cpu" else []
+    paths.manifest.write_text(json.dumps({"scale": scale, "claims": broken, "files": digests}, indent=1) + "\n")
 
 
 def downloads(run: Run) -> dict[str, Callable[[], bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import yaml
 
@@ -93,7 +93,7 @@ def command_line() -> str:
     from ganbook.cli import app
 
     root = typer.main.get_command(app)
-    parts = [_command(path, command) for path, command in _commands(root, ("ganbook",))]
+    parts = [_command(path, command) for path, command in _commands(cast("click.Command", root), ("ganbook",))]
     return f"""# Command line
 
 `ganbook` does without a notebook what the notebooks do. A mistake that you can mend is told in one paragraph and exit

@@ -71,6 +71,7 @@ class GAN:
         ada_target: the mean sign of the reals' logits that ADA aims at by augmenting more or less often, 0.6 in the
             paper; 0 for augmenting always.
         unroll: how many steps of the discriminator the generator foresees (Metz et al. 2017); 0 for none.
+        unroll_lr: the length of a foreseen step, plain gradient descent; None takes the discriminator's present rate.
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
@@ -99,6 +100,7 @@ class GAN:
         ada_target: float = 0.0,
         joint_batch: bool = False,
         unroll: int = 0,
+        unroll_lr: float | None = None,
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
@@ -120,7 +122,7 @@ class GAN:
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
         self.changes, self.joint_batch = policy(augment), joint_batch
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
-        self.unroll, self.batchnorm = unroll, has_batchnorm(generator, discriminator)
+        self.unroll, self.unroll_lr, self.batchnorm = unroll, unroll_lr, has_batchnorm(generator, discriminator)
         if self.penalty is not None:
             check_no_batchnorm(discriminator)
         if real_target < 1 and self.loss.smooth_d is None:
@@ -248,7 +250,8 @@ class GAN:
                 group["lr"] = rate * factor
 
     def _foreseen(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Judge:
-        seen, rate = self.view(real), self.optimizer_d.param_groups[0]["lr"]
+        seen = self.view(real)
+        rate = self.optimizer_d.param_groups[0]["lr"] if self.unroll_lr is None else self.unroll_lr
         return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=rate)
 
     @torch.no_grad()
