@@ -156,7 +156,7 @@ assert silent.min() > -math.log(4) + 0.1
 print("both orders have the value -log 4 over all q; over point masses they differ by 2 JSD: yes")
 
 # %% [markdown]
-# Now let them alternate on eight equally likely modes with the non-saturating loss: $D$ takes gradient steps, $q=\operatorname{softmax}(a)$ follows its gradient as above, and all means are exact. Nothing differs between the two runs but the learning rates.
+# Now let them alternate on eight equally likely modes with the non-saturating loss: $D$ takes gradient steps, $q=\operatorname{softmax}(a)$ follows its gradient as above, and all means are exact. Both runs begin with a collapse onto one mode; nothing differs between them but the learning rates.
 
 
 # %%
