@@ -89,7 +89,7 @@ class Comparison:
     """One run of the comparison; a run is its parameters."""
 
     target: str = "grid"  # a name in `TARGETS`
-    method: str = "all"  # a name in `METHODS`, or all of them one after the other
+    method: str = "vanilla"  # a name in `METHODS`, or all of them one after the other
     steps: int = 1000  # generator steps; 0 for the target's own number
     n_eval: int = 0  # samples that are counted; 0 for the target's own number
     seed: int = 0  # of networks, latents and data

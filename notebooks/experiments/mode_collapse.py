@@ -73,10 +73,12 @@ from ganbook.training import train
 
 # %% [markdown]
 # ## Parameters
+#
+# The chapter shows `method="all"`; the long runs train one method each.
 
 # %% tags=["parameters"]
 target: str = "grid"  # ring, grid or stacked_mnist
-method: str = "all"  # one of the methods, or all
+method: str = "vanilla"  # one of the methods, or all of them one after the other
 steps: int = 1000  # generator steps of each method; 0 for the target's own number
 n_eval: int = 0  # samples that are counted; 0 for the target's own number
 seed: int = 0  # of networks, latents and data

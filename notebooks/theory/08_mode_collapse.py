@@ -156,7 +156,7 @@ assert silent.min() > -math.log(4) + 0.1
 print("both orders have the value -log 4 over all q; over point masses they differ by 2 JSD: yes")
 
 # %% [markdown]
-# Now let them alternate on eight equally likely modes with the non-saturating loss: $D$ takes gradient steps, $q=\operatorname{softmax}(a)$ follows its gradient as above, and all means are exact. Nothing differs between the two runs but the learning rates.
+# Now let them alternate on eight equally likely modes with the non-saturating loss: $D$ takes gradient steps, $q=\operatorname{softmax}(a)$ follows its gradient as above, and all means are exact. Both runs begin with a collapse onto one mode; nothing differs between them but the learning rates.
 
 
 # %%
@@ -551,7 +551,7 @@ print("where the plain generator collapses, each of the three cures captures mor
 
 # %% [markdown]
 # The plain generator runs after the discriminator with all its samples in one heap, so it may be between two modes when the training ends, and captures none. The cures spread the samples. Few of them are of high quality, for the training is short and the discriminator slow:
-# covering the modes and hitting them are two things, and the cures see to the first. With a discriminator of the same speed even the plain game covers the ring. [The experiment](../experiments/mode_collapse) trains for longer, with equal learning rates and several seeds, and compares more methods.
+# covering the modes and hitting them are two things, and the cures see to the first. [The experiment](../experiments/mode_collapse) trains for longer, with equal learning rates and several seeds, and compares more methods.
 
 # %% [markdown]
 # ```{admonition} What can go wrong

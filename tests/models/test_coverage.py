@@ -107,7 +107,7 @@ def test_refusals():
 
 
 def test_a_comparison_knows_its_methods_steps_and_samples():
-    every = Comparison()
+    every = Comparison(method="all")
     assert every.methods == METHODS and every.n_steps == 1000 and every.n_samples == TARGETS["grid"].n_eval
     one = Comparison.from_mapping({"target": "ring", "method": "pacgan", "steps": 0, "n_eval": 7})
     assert list(one.methods) == ["pacgan"] and one.n_steps == TARGETS["ring"].steps and one.n_samples == 7
