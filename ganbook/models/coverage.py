@@ -160,13 +160,14 @@ def build(method: Method, target: Target, *, seed: int, device: str | torch.devi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator, discriminator = _images(method, target) if target.mixture is None else _points(method, target)
-    gan = GAN(
+    return GAN(
         generator,
         Packed(discriminator, method.pack) if method.pack > 1 else discriminator,
         loss=method.loss,
         penalty=method.penalty,
         penalty_weight=target.weight(method.penalty),
         unroll=method.unroll,
+        unroll_lr=target.unroll_lr,
         lr_g=target.lr,
         lr_d=target.lr,
         betas=target.betas,
@@ -174,8 +175,6 @@ def build(method: Method, target: Target, *, seed: int, device: str | torch.devi
         seed=seed,
         device=device,
     )
-    gan.lr_d = target.unroll_lr  # which nothing reads but the foreseen steps; Adam has its own
-    return gan
 
 
 def batches(target: Target, *, seed: int, device: str | torch.device = "cpu") -> Iterator[tuple[Tensor, None]]:
