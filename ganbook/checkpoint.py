@@ -75,6 +75,12 @@ def load_state(path: Path) -> Any:
         ) from None
 
 
+def kept(path: Path) -> list[Path]:
+    """The checkpoints that are there, ``path`` itself and the earlier ones beside it, the youngest first."""
+    earlier = [old for old in (path.parent / EARLIER).glob(f"*{path.suffix}") if old.stem.isdigit()]
+    return [path] * path.exists() + sorted(earlier, key=lambda old: int(old.stem))
+
+
 def load_newest(path: Path) -> tuple[Any, Path]:
     """The newest readable state among ``path`` and the earlier ones beside it, and where it was found.
 
@@ -83,11 +89,8 @@ def load_newest(path: Path) -> tuple[Any, Path]:
     Raises:
         DataError: there is none, or none can be read.
     """
-    earlier = (path.parent / EARLIER).glob(f"*{path.suffix}")
-    candidates = [path] if path.exists() else []
-    candidates += sorted((old for old in earlier if old.stem.isdigit()), key=lambda old: int(old.stem))
     damage: list[DataError] = []
-    for candidate in candidates or [path]:
+    for candidate in kept(path) or [path]:
         try:
             state = load_state(candidate)
         except DataError as error:

@@ -149,9 +149,12 @@ class JointDraws(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func not in (torch.rand, torch.randn, torch.randint) or kwargs.get("generator") is not self.rng:
+        if func not in (torch.rand, torch.randn, torch.randint) or kwargs.get("generator") is not self.rng or not args:
             return func(*args, **kwargs)
-        *bounds, size = (*args[:-1], args[-1]) if isinstance(args[-1], tuple | list) else (tuple(args),)
+        if isinstance(args[-1], tuple | list):
+            *bounds, size = args
+        else:
+            bounds, size = [], args
         if self.n not in size:
             return func(*args, **kwargs)
         axis = list(size).index(self.n)

@@ -35,15 +35,16 @@ from PIL import Image
 from torch import Tensor
 
 from ganbook import data
-from ganbook.checkpoint import EARLIER, load_newest, save_state, sweep, unwritable, write_atomically
+from ganbook.checkpoint import kept, load_newest, save_state, sweep, unwritable, write_atomically
 from ganbook.config import Config
 from ganbook.distributed import is_main, join, shares, world
-from ganbook.errors import DataError, DivergenceError, InputError
+from ganbook.errors import DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.models.inputs import check_label_range
 from ganbook.models.progressive import Plan, Progressive
 from ganbook.nn.families import Sizes, build, places
 from ganbook.plotting import image_sheet
+from ganbook.resume import refuse_other_parameters, restore_gan, saved_config
 from ganbook.schedules import schedule
 from ganbook.speed import Speed
 from ganbook.training import Batch, History, Hook, check_weights, train, watch_discriminator
@@ -126,8 +127,8 @@ class Run:
             if self._saved_step != self.history.step:
                 self.save_checkpoint()
         except DivergenceError as error:
-            kept = f"The last good checkpoint is {path}." if path.exists() else "There was no checkpoint yet."
-            raise DivergenceError(f"{error} {kept}") from None
+            last = f"The last good checkpoint is {path}." if path.exists() else "There was no checkpoint yet."
+            raise DivergenceError(f"{error} {last}") from None
         self.write_history()
         return self.history
 
@@ -175,7 +176,7 @@ class Run:
             DataError: no checkpoint can be read, or it is not one of these networks.
         """
         path = self.folder / CHECKPOINT
-        if not path.exists() and not (self.folder / EARLIER).exists():
+        if not kept(path):
             return False
         state, path = load_newest(path)
         saved = saved_config(state, path)
@@ -317,44 +318,6 @@ def load_trained(folder: str | Path, *, device: str = "auto") -> tuple[Config, G
     return config, gan
 
 
-def saved_config(state: Any, path: Path) -> Config:
-    """The configuration in a checkpoint; parameters that are newer than the file have their defaults.
-
-    Raises:
-        DataError: a file of another program, or of another version with parameters that this one does not know.
-    """
-    parts = {"config", "n_classes", "channels", "gan", "batches", "history"}
-    missing = sorted(parts - set(state)) if isinstance(state, dict) else sorted(parts)
-    if missing:
-        raise DataError(
-            f"{path} is no checkpoint of a run: it has no {', '.join(missing)}. Give the folder of a run that "
-            "`ganbook train` or an experiment notebook wrote."
-        )
-    try:
-        return Config.from_mapping(state["config"])
-    except InputError as error:
-        raise DataError(
-            f"{path} was written by another version of ganbook: {error} Use the version named in environment.json "
-            "beside it, or train again."
-        ) from None
-
-
-def restore_gan(gan: GAN, state: Mapping[str, Any], path: Path) -> None:
-    """Put a checkpoint's networks, optimisers and random stream into ``gan``.
-
-    Raises:
-        DataError: the networks in the file are others than the configuration describes.
-    """
-    try:
-        gan.load_state_dict(state["gan"])
-    except (RuntimeError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path} does not fit the networks that its own parameters describe ({reason}). It was written by another "
-            "version of ganbook: use that one, or train again."
-        ) from None
-
-
 def sheet_latents(latent_dim: int, rows: int, n_classes: int) -> tuple[Tensor, Tensor | None]:
     """The latents (and labels) of a sample sheet, the same for every run: seed 0.
 
@@ -386,25 +349,6 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"Device {name!r} cannot be used here ({reason}). Use device='auto' or 'cpu'.") from None
-
-
-def refuse_other_parameters(saved: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
-    """Refuse to continue a run under other parameters.
-
-    Other ``n_eval`` and ``checkpoints`` are no other parameters, nor are other ``steps`` where the learning rates do
-    not depend on how many there are.
-
-    Raises:
-        InputError: lists each difference.
-    """
-    free = {"n_eval", "checkpoints"} | ({"steps"} if saved.get("schedule") == "constant" else set())
-    names = sorted({*saved, *wanted} - free)
-    changed = [f"{n}: {saved.get(n)!r} there, {wanted.get(n)!r} here" for n in names if saved.get(n) != wanted.get(n)]
-    if changed:
-        raise InputError(
-            f"{path} belongs to a run with other parameters ({'; '.join(changed)}). Resume it with its own, "
-            "or choose another folder (out=…) for the new ones."
-        )
 
 
 def environment(device: torch.device) -> dict[str, Any]:
