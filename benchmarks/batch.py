@@ -1,4 +1,4 @@
-"""What the batch costs: ``python benchmarks/batch.py [--runs 6] [--planned 200] [--rounds 3]``.
+"""What the batch costs: ``python benchmarks/batch.py [--runs 6] [--planned 200] [--rounds 3] [--only plan]``.
 
 In a project of its own, with a notebook that computes next to nothing (``tests/material/tiny.py``), one thread:
 
@@ -6,22 +6,24 @@ In a project of its own, with a notebook that computes next to nothing (``tests/
 - the batch over bare papermill, for each run: the same runs through `book.tools.batch`, one at a time, less what the
   batch takes when nothing is to be done, against papermill's command line;
 - planning: a batch of which every run is done already;
-- two at once: two runs side by side against one alone, by the processor's clock. Needs two cores.
+- two at once: two runs side by side against one alone. Needs two cores.
 
-Prints medians, and the range over rounds. Run it on an otherwise idle machine.
+Prints medians, the range over rounds, and processor time, which other work on the machine disturbs less.
+``--only plan`` does the planning alone. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from ganbook.batch import RUNS, load_experiments, markers, plan
@@ -37,26 +39,33 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--planned", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["plan"], help="one of the measures")
     arguments = parser.parse_args()
     os.environ |= dict.fromkeys(SINGLE_THREAD, "1") | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(project(Path(folder)))
-        bare = show("papermill, one run", arguments.rounds, papermill)
-        plain = show("the same code as a script", arguments.rounds, script)
-        print(f"papermill over the plain function: {bare - plain:.2f} s a run", flush=True)
-        declare(arguments.runs)
-        some = show(f"batch of {arguments.runs} runs, one at a time", arguments.rounds, lambda: batch(1), forget)
-        none = show("the same batch with nothing to do", arguments.rounds, lambda: batch(1))
-        print(f"batch over bare papermill: {(some - none) / arguments.runs - bare:.2f} s a run", flush=True)
+        if arguments.only != "plan":
+            overheads(arguments.runs, arguments.rounds)
         declare(arguments.planned)
         pretend()
         show(f"batch of {arguments.planned} runs with nothing to do", arguments.rounds, lambda: batch(1))
-        if (os.cpu_count() or 1) > 1:
+        if arguments.only != "plan" and (os.cpu_count() or 1) > 1:
             notebook = Path("notebooks/experiments/tiny.py")
             notebook.write_text(TINY.read_text() + BUSY)
             one = show("one busy run", arguments.rounds, lambda: side_by_side(1))
             two = show("two busy runs side by side", arguments.rounds, lambda: side_by_side(2))
             print(f"two over one: {two / one:.2f} times", flush=True)
+
+
+def overheads(runs: int, rounds: int) -> None:
+    """Of papermill over the plain function, and of the batch over papermill."""
+    bare = show("papermill, one run", rounds, papermill)
+    plain = show("the same code as a script", rounds, script)
+    print(f"papermill over the plain function: {bare - plain:.2f} s a run", flush=True)
+    declare(runs)
+    some = show(f"batch of {runs} runs, one at a time", rounds, lambda: batch(1), forget)
+    none = show("the same batch with nothing to do", rounds, lambda: batch(1))
+    print(f"batch over bare papermill: {(some - none) / runs - bare:.2f} s a run", flush=True)
 
 
 def project(folder: Path) -> Path:
@@ -110,15 +119,25 @@ def side_by_side(count: int) -> None:
 
 
 def show(what: str, rounds: int, work: Callable[[], None], before: Callable[[], None] = lambda: None) -> float:
-    """Median wall clock of some work, printed with its range."""
-    seconds: Sequence[float] = []
+    """Median wall clock of some work, printed with its range and with the processor time of all its processes."""
+    walls, busy = [], []
     for _ in range(rounds):
         before()
-        start = time.perf_counter()
+        start, used = time.perf_counter(), processor_seconds()
         work()
-        seconds = [*seconds, time.perf_counter() - start]
-    print(f"{what}: {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})", flush=True)
-    return statistics.median(seconds)
+        walls.append(time.perf_counter() - start)
+        busy.append(processor_seconds() - used)
+    wall = statistics.median(walls)
+    print(
+        f"{what}: {wall:.2f} s ({min(walls):.2f} to {max(walls):.2f}), processor {statistics.median(busy):.2f} s",
+        flush=True,
+    )
+    return wall
+
+
+def processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

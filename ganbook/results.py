@@ -85,7 +85,10 @@ def read_record(folder: Path) -> Record:
             raise _damaged(folder / METRICS, f"metric {name!r} must be a finite number, got {value!r}")
     params, environment = _read_json(folder / PARAMS), _read_json(folder / ENVIRONMENT)
     certificate = _read_json(folder / COMPLETE) if (folder / COMPLETE).is_file() else {}
-    for name, recorded in certificate.get("record", {}).items():
+    digests = certificate.get("record", {})
+    if not isinstance(digests, dict):
+        raise _damaged(folder / COMPLETE, f"'record' must be an object, got {digests!r}")
+    for name, recorded in digests.items():
         if not (folder / name).is_file() or digest([folder / name]) != recorded:
             raise _damaged(folder / name, f"it is not what the run wrote, as {COMPLETE} has it")
     return Record(scale, experiment, run_id, folder, params, metrics, protocol, environment, certificate)

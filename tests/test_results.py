@@ -138,6 +138,8 @@ def test_the_history_is_read_and_may_be_absent(tmp_path):
         ("metrics.json", '{"accuracy": true}', "must be a finite number, got True"),
         ("metrics.json", '{"accuracy": 1, "protocol": 3}', "'protocol' must be an object"),
         ("params.json", None, "it is missing"),
+        ("run.json", '{"seconds": 3', "Expecting"),
+        ("run.json", '{"record": 3}', "'record' must be an object"),
         ("environment.json", b"\xff\xfe", "not a usable record"),
     ],
 )

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from book.tools import build
+from ganbook.batch import THEORY
 from ganbook.errors import DataError, GanbookError
 from ganbook.slots import gpus_here
 
@@ -42,8 +43,9 @@ def batch(target: str, scale: str, more: Sequence[str] = ()) -> int:
         InterruptedBatchError: Ctrl-C or SIGTERM; every run was ended in good order.
     """
     build.RUNS.mkdir(exist_ok=True)
-    for run in build.planned(scale):
-        (run.folder / build.FAILURE).unlink(missing_ok=True)  # of an earlier batch
+    for part in (scale, THEORY):
+        for failure in build.RUNS.glob(f"{part}/*/*/{build.FAILURE}"):
+            failure.unlink()  # of an earlier batch
     command = [str(Path(sys.executable).with_name("snakemake")), target, *ALWAYS]
     settings = [word for word in more if word.startswith("only=")]
     local = [*LOCAL, "--resources", f"gpu={max(1, len(gpus_here()))}"]
