@@ -116,7 +116,8 @@ def downloads(run: Run) -> dict[str, Callable[[], bytes]]:
 
 def _origins(runs: Sequence[Run], made: Mapping[str, Mapping[str, object]]) -> bytes:
     """Which file of the repository each page comes from: the one to edit."""
-    origins = {str(f.relative_to(BOOK).with_suffix("")): str(f) for f in static_files() if f.suffix == ".md"}
+    written = [f for f in static_files() if f.suffix == ".md" and not f.relative_to(BOOK).parts[0].startswith("_")]
+    origins = {str(f.relative_to(BOOK).with_suffix("")): str(f) for f in written}
     for source, generated in made.items():
         origins |= {name.removesuffix(".md"): source for name in generated if name.endswith(".md")}
     origins |= {chapter_page(run).removesuffix(".ipynb"): str(run.notebook) for run in runs if run.chapter}
