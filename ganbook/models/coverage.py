@@ -7,7 +7,7 @@ and optimiser are the same for all methods of a target; a method adds its own in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
 import torch
@@ -73,14 +73,34 @@ class Target:
         return dict(self.weights).get(penalty, 0.0)
 
 
+PLANE = Target(
+    steps=1600,
+    n_eval=2500,
+    batch_size=128,
+    lr=3e-3,
+    betas=(0.0, 0.9),
+    latent_dim=2,
+    width_g=128,
+    width_d=128,
+    weights=(("wgan_gp", 0.1), ("r1_r2", 0.05)),
+    unroll_lr=0.1,
+    mixture=grid,
+)
 TARGETS: dict[str, Target] = {
-    "ring": Target(
-        700, 2500, 128, 3e-3, (0.0, 0.9), 2, 128, 128, (("wgan_gp", 0.1), ("r1_r2", 0.02)), 0.1, mixture=ring
+    "ring": replace(PLANE, steps=600, weights=(("wgan_gp", 0.1), ("r1_r2", 0.02)), mixture=ring),
+    "grid": PLANE,
+    "stacked_mnist": Target(
+        steps=400,
+        n_eval=5000,
+        batch_size=64,
+        lr=1e-3,
+        betas=(0.5, 0.99),
+        latent_dim=32,
+        width_g=16,
+        width_d=8,
+        weights=(("wgan_gp", 10.0), ("r1_r2", 1.0)),
+        unroll_lr=0.02,
     ),
-    "grid": Target(
-        1500, 2500, 128, 3e-3, (0.0, 0.9), 2, 128, 128, (("wgan_gp", 0.1), ("r1_r2", 0.05)), 0.1, mixture=grid
-    ),
-    "stacked_mnist": Target(400, 5000, 64, 1e-3, (0.5, 0.99), 32, 16, 8, (("wgan_gp", 10.0), ("r1_r2", 1.0)), 0.02),
 }
 
 
