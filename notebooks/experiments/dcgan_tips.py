@@ -358,3 +358,41 @@ found = (
     else "One seed gives no verdict. The table above says only what to look at in a longer run."
 )
 display(Markdown(found))
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+distance = {name: result["fd"] for name, result in results.items()}
+doubled = distance.get("joint", 0) > 2 * distance["recipe"]
+print("real and fake in one batch of BatchNorm: more than twice the recipe's distance in this run:", doubled)
+
+# %% [markdown]
+# ```{admonition} What can go wrong
+# :class: warning
+# - **One seed.** The recipe's own distance varies from seed to seed; where the table gives a range, compare the
+#   factors with it.
+# - **One budget.** After a few hundred steps the early phase decides, in which the discriminator is far ahead. What
+#   slows a start may not matter later, and the other way about.
+# - **One learning rate.** Each variant runs with the recipe's settings, which were chosen for the recipe. SGD or dense
+#   layers with rates of their own might do better; the table asks only whether an item can be dropped from the list.
+# - **One scale.** These are small networks on digits. Advice that makes no difference here may be what keeps a
+#   network for faces from collapsing.
+# ```
+#
+# ```{exercise}
+# :label: ex-tips-joint
+# With real and fake pictures in one batch, BatchNorm subtracts the mean of both together. Let a layer's feature be $a$ on
+# every real picture and $b\ne a$ on every fake one, half of the batch each. What are its normalised values, and what
+# does a single layer above need to tell the two apart? What are they in separate batches?
+# ```
+#
+# ```{solution} ex-tips-joint
+# :class: dropdown
+# The mean is $\frac{a+b}2$ and the standard deviation $\frac{|a-b|}2$: the normalised values are $+1$ and $-1$, however
+# small the difference was. The faintest difference of means becomes a perfect separation, and the discriminator wins
+# early. In separate batches each has mean zero: the difference of the means is invisible, and only the shape of the
+# distributions within each batch is left to judge.
+# ```
+#
+# ## Where this goes
+#
+# The seeds of this experiment stand on the [results page](../results/dcgan_tips). Which loss and which bound on the
+# slope to choose is [another experiment](wgan).
