@@ -179,7 +179,8 @@ def sources_page(sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
     lines = [
         "# Sources: what they ask, where it is shown",
         "",
-        "The book answers five texts on generative networks: a talk, a lecture, a tutorial and two theses. Of the",
+        "The book answers five texts on generative networks: a talk, a lecture, a tutorial, a bachelor's thesis and a",
+        "master's. Of the",
         f"{len(rows)} things that they show, ask or leave open, {shown} have a place here; the others are *open*.",
         "",
     ]
