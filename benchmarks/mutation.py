@@ -1,6 +1,7 @@
 """Mutation testing: small mistakes are put into the library one by one, and the tests have to notice each.
 
     python benchmarks/mutation.py losses
+    python benchmarks/mutation.py losses --sample 10
     python benchmarks/mutation.py losses penalties divergences metrics --jobs 4
 
 A mutant is the module with one change: a sign, a factor, a comparison, an axis, a mean for a sum, a detach left out, a
@@ -18,6 +19,7 @@ import argparse
 import ast
 import copy
 import os
+import random
 import shutil
 import signal
 import sys
@@ -28,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 METRICS = ("bootstrap", "diversity", "frechet", "inception", "kernel", "manifold", "modes", "moments")
@@ -37,7 +40,7 @@ TESTS = {  # module: the tests that answer for it, the quickest first
     "divergences": ["tests/test_divergences.py"],
     **{f"metrics/{name}": [f"tests/metrics/test_{name}.py"] for name in METRICS},
 }
-Change = Callable[[ast.AST], None]
+Change = Callable[[Any], None]
 
 BINARY: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
@@ -125,11 +128,11 @@ def _is_module(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in ("torch", "math", "np", "F", "functional")
 
 
-def _leave_out(call: ast.AST) -> None:
+def _leave_out(call: Any) -> None:
     """``x.detach()`` becomes ``(x)``: the call turns into a function that gives its object back."""
-    inner = call.func.value  # type: ignore[attr-defined]
-    call.func = ast.parse("(lambda value: value)", mode="eval").body  # type: ignore[attr-defined]
-    call.args, call.keywords = [inner], []  # type: ignore[attr-defined]
+    inner = call.func.value
+    call.func = ast.parse("(lambda value: value)", mode="eval").body
+    call.args, call.keywords = [inner], []
 
 
 def mutants(module: str) -> list[Mutant]:
@@ -189,7 +192,7 @@ def _run_tests(folder: Path, tests: Sequence[str]) -> int:
         return 1
 
 
-def survivors(module: str, folders: SimpleQueue[Path], jobs: int) -> tuple[list[Mutant], int]:
+def survivors(module: str, folders: SimpleQueue[Path], jobs: int, sample: int = 0) -> tuple[list[Mutant], int]:
     """The mutants of a module that its tests let pass, and how many there were."""
     tests, path = TESTS[module], Path("ganbook") / f"{module}.py"
     folder = folders.get()
@@ -210,6 +213,8 @@ def survivors(module: str, folders: SimpleQueue[Path], jobs: int) -> tuple[list[
             folders.put(folder)
 
     found = mutants(module)
+    if 0 < sample < len(found):
+        found = sorted(random.Random(0).sample(found, sample), key=lambda mutant: mutant.line)
     with ThreadPoolExecutor(jobs) as pool:
         verdicts = list(pool.map(survives, found))
     return [mutant for mutant, alive in zip(found, verdicts, strict=True) if alive], len(found)
@@ -219,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="+", help=f"{', '.join(TESTS)}, or metrics for all of these")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested at a time")
+    parser.add_argument("--sample", type=int, default=0, help="test only so many of each module, chosen with seed 0")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     arguments = parser.parse_args()
     modules = [name for given in arguments.modules for name in TESTS if name == given or name.startswith(f"{given}/")]
@@ -240,7 +246,7 @@ def main() -> None:
             folders.put(copy_of_repository(Path(place) / str(job)))
         killed = total = 0
         for module in modules:
-            alive, count = survivors(module, folders, arguments.jobs)
+            alive, count = survivors(module, folders, arguments.jobs, arguments.sample)
             for mutant in alive:
                 print(f"survived  ganbook/{module}.py:{mutant.line}: {mutant.what}", flush=True)
             print(f"{module}: {count - len(alive)} of {count} mutants killed", flush=True)

@@ -67,14 +67,8 @@ class Config:
     def __post_init__(self) -> None:
         get_loss(self.loss)
         check_family(self.network, resolution=self.resolution, norm=self.norm, attention=self.attention)
+        self._check_variant()
         self._check_regularisers()
-        if self.plan != "none":
-            check_plan(self.plan, self.network, resolution=self.resolution, steps=self.steps)
-        require(
-            "conditioning", self.conditioning, self.conditioning in CONDITIONINGS, f"one of {', '.join(CONDITIONINGS)}"
-        )
-        require("plan_reset", self.plan_reset, self.plan_reset in RESETS, f"one of {', '.join(RESETS)}")
-        require("pyramid", self.pyramid, self.pyramid in PYRAMIDS, f"one of {', '.join(PYRAMIDS)}")
         for name in ("latent_dim", "width_g", "width_d", "steps", "n_dis", "n_eval", "checkpoints"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2: BatchNorm needs company")
@@ -84,6 +78,15 @@ class Config:
         schedule(self.schedule, steps=self.steps, warmup=self.warmup)
         for name in ("beta1", "beta2", "ema_decay"):
             require(name, getattr(self, name), 0 <= getattr(self, name) < 1, "in [0, 1)")
+
+    def _check_variant(self) -> None:
+        if self.plan != "none":
+            check_plan(self.plan, self.network, resolution=self.resolution, steps=self.steps)
+        require(
+            "conditioning", self.conditioning, self.conditioning in CONDITIONINGS, f"one of {', '.join(CONDITIONINGS)}"
+        )
+        require("plan_reset", self.plan_reset, self.plan_reset in RESETS, f"one of {', '.join(RESETS)}")
+        require("pyramid", self.pyramid, self.pyramid in PYRAMIDS, f"one of {', '.join(PYRAMIDS)}")
 
     def _check_regularisers(self) -> None:
         for name in ("clip", "instance_noise", "unroll"):

@@ -42,7 +42,7 @@ from ganbook.errors import DivergenceError, InputError
 from ganbook.models.gan import GAN
 from ganbook.models.inputs import check_label_range
 from ganbook.models.progressive import Plan, Progressive
-from ganbook.nn.families import Sizes, build, places
+from ganbook.nn.families import FAMILIES, Sizes, places
 from ganbook.plotting import image_sheet
 from ganbook.resume import refuse_other_parameters, restore_gan, saved_config
 from ganbook.schedules import schedule
@@ -271,9 +271,10 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
             width_d=config.width_d,
             n_classes=n_classes,
             norm=config.norm,
+            conditioning=config.conditioning,
             attention=places(config.attention, config.resolution),
         )
-        generator, discriminator = build(config.network, sizes, conditioning=config.conditioning)
+        generator, discriminator = FAMILIES[config.network].build(sizes)
     return GAN(
         generator,
         discriminator,

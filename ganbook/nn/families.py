@@ -23,10 +23,12 @@ class Sizes:
     width_d: int  # feature maps of the discriminator's first layer
     n_classes: int  # 0 for no labels
     norm: str  # of the discriminator; of both networks in SAGAN and PGGAN
+    conditioning: str = "projection"  # how the discriminator learns of the classes; concat or auxiliary
     attention: tuple[int, ...] = ()  # sides of the feature maps with self-attention; SAGAN only
 
 
 Pair = tuple[nn.Module, nn.Module]
+Builder = Callable[[Sizes], Pair]
 
 
 def build_dcgan(s: Sizes) -> Pair:
@@ -115,14 +117,33 @@ def build_r3gan(s: Sizes) -> Pair:
     )
 
 
+def pair(builder: Builder, s: Sizes) -> Pair:
+    """What a family builds; where there are classes, its discriminator learns of them as asked.
+
+    The families have projection built in. For the other ways the discriminator is built without labels and wrapped.
+    """
+    generator, discriminator = builder(s)
+    if s.n_classes and s.conditioning == "concat":
+        wider = replace(s, channels=s.channels + s.n_classes, n_classes=0)
+        discriminator = Concatenated(builder(wider)[1], s.n_classes)
+    elif s.n_classes and s.conditioning == "auxiliary":
+        unconditional = builder(replace(s, n_classes=0))[1]
+        discriminator = Auxiliary(unconditional, s.n_classes, spectral=s.norm == "spectral")
+    return generator, discriminator
+
+
 @dataclass(frozen=True)
 class Family:
     """One name: what it can be asked for and how it is built."""
 
-    build: Callable[[Sizes], Pair]
+    builder: Builder
     resolutions: tuple[int, ...]
     norms: tuple[str, ...]
     attends: bool = False
+
+    def build(self, sizes: Sizes) -> Pair:
+        """Generator and discriminator of these sizes."""
+        return pair(self.builder, sizes)
 
 
 FAMILIES = {
@@ -132,23 +153,6 @@ FAMILIES = {
     "pggan": Family(build_pggan, tuple(pggan.sides(512)), pggan.NORMS),
     "r3gan": Family(build_r3gan, tuple(pggan.sides(512)), r3gan.NORMS),
 }
-
-
-def build(network: str, sizes: Sizes, *, conditioning: str = "projection") -> Pair:
-    """The pair of a family; where there are classes, the discriminator learns of them as ``conditioning`` says.
-
-    Args:
-        conditioning: `"projection"`, which the families have built in, `"concat"` or `"auxiliary"`.
-    """
-    family = FAMILIES[network]
-    generator, discriminator = family.build(sizes)
-    if sizes.n_classes and conditioning == "concat":
-        wider = replace(sizes, channels=sizes.channels + sizes.n_classes, n_classes=0)
-        discriminator = Concatenated(family.build(wider)[1], sizes.n_classes)
-    elif sizes.n_classes and conditioning == "auxiliary":
-        unconditional = family.build(replace(sizes, n_classes=0))[1]
-        discriminator = Auxiliary(unconditional, sizes.n_classes, spectral=sizes.norm == "spectral")
-    return generator, discriminator
 
 
 def places(attention: str, resolution: int) -> tuple[int, ...]:

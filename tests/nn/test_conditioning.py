@@ -1,5 +1,7 @@
 """Labels as channels and labels to be guessed: what the discriminator sees, and who is paid for a right class."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from ganbook.experiment import build_gan
 from ganbook.models.gan import GAN
 from ganbook.nn import dcgan, mlp
 from ganbook.nn.conditioning import CONDITIONINGS, Auxiliary, Concatenated
-from ganbook.nn.families import FAMILIES, Sizes, build
+from ganbook.nn.families import FAMILIES, Sizes
 
 LABELS = torch.tensor([0, 2, 1, 1])
 
@@ -101,8 +103,8 @@ def test_the_generator_learns_to_be_read():
 def test_every_family_takes_every_conditioning(network, conditioning):
     family = FAMILIES[network]
     side = 32 if 32 in family.resolutions else family.resolutions[0]
-    sizes = Sizes(side, 1, 5, 4, 4, 3, family.norms[0])
-    generator, discriminator = build(network, sizes, conditioning=conditioning)
+    sizes = Sizes(side, 1, 5, 4, 4, 3, family.norms[0], conditioning)
+    generator, discriminator = family.build(sizes)
     x = generator(torch.randn(4, 5), LABELS)
     assert discriminator(x, LABELS).shape == (4,)
     assert (type(discriminator) is Concatenated) == (conditioning == "concat")
@@ -110,7 +112,7 @@ def test_every_family_takes_every_conditioning(network, conditioning):
     if conditioning == "auxiliary":
         assert discriminator.classify(x).shape == (4, 3)
         torch.testing.assert_close(discriminator.discriminator.hidden(x).shape[1], discriminator.discriminator.n_hidden)
-    unconditional = build(network, Sizes(side, 1, 5, 4, 4, 0, family.norms[0]), conditioning=conditioning)[1]
+    unconditional = family.build(replace(sizes, n_classes=0))[1]
     assert type(unconditional) not in (Concatenated, Auxiliary)
 
 
