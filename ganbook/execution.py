@@ -34,7 +34,7 @@ from ganbook.sources import digest, sources
 LOG, FAILURE, INPUTS, LOCK = "run.log", "failure.txt", "inputs.json", ".lock"
 DONE = "done-"  # an empty file that carries the key of the inputs in its name: what the batch looks for
 # what a run may leave in its folder; all of it goes when the run starts anew from other inputs
-TRACES = (EXECUTED, LOG, FAILURE, INPUTS, COMPLETE, *COMMITTED, "tensorboard", "*.safetensors", f"{DONE}*")
+TRACES = (EXECUTED, LOG, FAILURE, INPUTS, COMPLETE, *COMMITTED, "tensorboard", "earlier", "*.safetensors", f"{DONE}*")
 VERDICT = (METRICS, COMPLETE, FAILURE, f"{DONE}*")  # what goes even where the run resumes
 
 SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
