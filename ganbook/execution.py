@@ -24,20 +24,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ganbook.checkpoint import write_atomically
 from ganbook.errors import DataError, GanbookError
+from ganbook.executed import EXECUTED, append_record, why_incomplete, write_whole
 from ganbook.notebooks import FOLDER_PARAMETER, check_parameters, parameters_of, read_notebook, refuse_edited_twin
 from ganbook.provenance import energy_of, machine
 from ganbook.results import COMMITTED, COMPLETE, METRICS
 from ganbook.sources import digest, sources
 
-EXECUTED, LOG, FAILURE, INPUTS, LOCK = "notebook.ipynb", "run.log", "failure.txt", "inputs.json", ".lock"
+LOG, FAILURE, INPUTS, LOCK = "run.log", "failure.txt", "inputs.json", ".lock"
 DONE = "done-"  # an empty file that carries the key of the inputs in its name: what the batch looks for
 # what a run may leave in its folder; all of it goes when the run starts anew from other inputs
-TRACES = (EXECUTED, LOG, FAILURE, INPUTS, COMPLETE, *COMMITTED, "tensorboard", "*.safetensors", "earlier", f"{DONE}*")
+TRACES = (EXECUTED, LOG, FAILURE, INPUTS, COMPLETE, *COMMITTED, "tensorboard", "earlier", "*.safetensors", f"{DONE}*")
 VERDICT = (METRICS, COMPLETE, FAILURE, f"{DONE}*")  # what goes even where the run resumes
 
-RECORD_TAG = "run-record"  # of the last cell, which papermill's user reads and the book leaves out
 SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -112,7 +111,7 @@ def run_notebook(
             message = (
                 f"{notebook} did not run to its end: {reason}. What there is: {folder / EXECUTED}, {folder / LOG}."
             )
-            write_atomically(folder / FAILURE, f"{message}\n".encode())
+            write_whole(folder / FAILURE, f"{message}\n".encode())
             raise IncompleteRunError(message)
         certificate = {
             "notebook": Path(os.path.relpath(notebook)).as_posix(),
@@ -124,9 +123,9 @@ def run_notebook(
             "energy": energy.as_dict(),
             "machine": machine(),
         }
-        _append_record(folder / EXECUTED, certificate)
+        append_record(folder / EXECUTED, certificate)
         certificate["executed"] = digest([folder / EXECUTED])
-        write_atomically(folder / COMPLETE, (json.dumps(certificate, indent=2) + "\n").encode())
+        write_whole(folder / COMPLETE, (json.dumps(certificate, indent=2) + "\n").encode())
         (folder / f"{DONE}{run_key(inputs)}").touch()
     return folder / COMPLETE
 
@@ -181,53 +180,6 @@ def _execute(
         return f"the kernel died ({str(error).splitlines()[0]}): killed, out of memory or crashed"
 
 
-def why_incomplete(folder: Path, *, records: bool) -> str:
-    """Why the executed notebook of a run folder proves no complete run; empty if it does.
-
-    Args:
-        folder: of the run.
-        records: whether the notebook was told to write its record there.
-    """
-    import nbformat
-
-    executed = nbformat.read(folder / EXECUTED, as_version=4)
-    code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
-    unrun = [cell for cell in code if cell.execution_count is None]
-    if any(output.get("ename") == "SystemExit" for cell in code for output in cell.outputs):
-        return "a cell left through SystemExit"
-    if executed.metadata.papermill.exception:
-        return "papermill recorded an exception"
-    if unrun:
-        start = unrun[0].source.strip().splitlines()[0]
-        return f"{len(unrun)} of {len(code)} code cells never ran, the first being `{start}`"
-    if records and not (folder / METRICS).is_file():
-        return f"it wrote no {METRICS}"
-    return ""
-
-
-def _append_record(executed: Path, certificate: Mapping[str, Any]) -> None:
-    """A last cell that makes the executed notebook a laboratory record: what was run, where, when, at what cost."""
-    import nbformat
-
-    made, energy = certificate["machine"], certificate["energy"]
-    code = f"{str(made['git_commit'] or 'no git checkout')[:10]}{' and changes' if made['git_dirty'] else ''}"
-    rows = {
-        "notebook": certificate["notebook"],
-        "parameters": ", ".join(f"{name} {value!r}" for name, value in certificate["parameters"].items()) or "none",
-        "started": certificate["started"],
-        "took": f"{certificate['seconds']:.0f} s, {certificate['threads']} threads",
-        "energy": f"{energy['watt_hours']} Wh, {energy['basis']}",
-        "machine": f"{made['cpu']}, {made['cores']} cores, {made['platform']}",
-        "versions": ", ".join(f"{name} {number}" for name, number in made["versions"].items()),
-        "code": f"{code}; sources {certificate['sources'][:12]}",
-    }
-    table = "\n".join(f"| {name} | {str(text).replace('|', '&#124;')} |" for name, text in rows.items())
-    notebook = nbformat.read(executed, as_version=4)
-    text = f"**How this run was made**\n\n| | |\n|---|---|\n{table}"
-    notebook.cells.append(nbformat.v4.new_markdown_cell(text, metadata={"tags": [RECORD_TAG]}))
-    write_atomically(executed, (nbformat.writes(notebook) + "\n").encode())
-
-
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -266,7 +218,7 @@ def _clear(folder: Path, inputs: Mapping[str, Any]) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-    write_atomically(known, text.encode())
+    write_whole(known, text.encode())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -28,7 +29,7 @@ def sources(notebook: Path, package: Path = PACKAGE) -> list[Path]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += _imports(module.read_text(), package)
+            waiting += _imported_by(module, module.stat().st_mtime_ns, package)
     if package / "data" / "__init__.py" in found:
         folder = package.parent / EMBEDDED
         downloads = folder / "cache"
@@ -41,8 +42,15 @@ def digest(files: Iterable[Path]) -> str:
     """One sha256 over the contents of files, in order."""
     total = hashlib.sha256()
     for file in files:
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        state = file.stat()
+        total.update(_file_digest(file, state.st_mtime_ns, state.st_size))
     return total.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(file: Path, changed: int, size: int) -> bytes:
+    """Notebooks share data and modules, so each file is read once while its time and size stay as they are."""
+    return hashlib.sha256(file.read_bytes()).digest()
 
 
 def _code(notebook: Path) -> str:
@@ -56,6 +64,11 @@ def _code(notebook: Path) -> str:
         bare = line.lstrip()
         lines.append(line[: len(line) - len(bare)] + "pass" if bare[:1] in ("%", "!") else line)
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=4096)
+def _imported_by(module: Path, changed: int, package: Path) -> tuple[Path, ...]:
+    return tuple(_imports(module.read_text(), package))
 
 
 def _imports(code: str, package: Path) -> Iterator[Path]:

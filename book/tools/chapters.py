@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganbook.batch import Run
-from ganbook.execution import EXECUTED, RECORD_TAG
+from ganbook.executed import EXECUTED, RECORD_TAG
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
