@@ -116,7 +116,7 @@ plt.show()
 # Held-out pictures, encoded. (Of a VAE a code is drawn from $q(z\mid x)$: these draws, over all pictures together, are the *aggregate posterior* $q(z)=\mathbb E_x\,q(z\mid x)$.)
 # The circle holds 95% of the draws from $\mathcal N(0,I)$ in two dimensions.
 
-# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's fill the circle, digit by digit, and the CVAE's fill it with every digit anew.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in rays, one a digit. VAE: codes fill the circle, digits in sectors. CVAE: codes fill the circle, all digits on top of each other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's lie in the circle, each digit in a part of it, the CVAE's too, but every digit in all of it.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in rays, one a digit. VAE: codes lie in the circle, each digit in a part of it. CVAE: codes lie in the circle, all digits on top of each other."}} tags=["hide-input"]
 target = Target.of("mnist", 28, n=4000)
 codes = {kind: model.codes(target.images[:2000], target.labels[:2000] if kind == "cvae" else None) for kind, model in models.items()}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
