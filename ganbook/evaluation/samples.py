@@ -82,10 +82,11 @@ class Target:
         Raises:
             InputError: too few images for a covariance.
         """
-        features = self.judge.features(fake).double()
+        features = self.judge.features(fake)
         if len(features) <= features.shape[1]:
             raise InputError(f"A Fréchet distance takes more than {features.shape[1]} images, got {len(features)}.")
-        read = self.judge.logits(fake).argmax(1)
+        read = self.judge.network.head(features).argmax(1)
+        features = features.double()
         groups = read if labels is None else labels
         fd, mmd = self.names(len(fake))
         values = {} if labels is None else {"judge_accuracy": (read == labels).double().mean().item()}
