@@ -10,6 +10,14 @@ function reachScrollers() {
   }
 }
 
+// The small arrows in the list of contents get a name that a screen reader can say.
+function nameArrows() {
+  for (const arrow of document.querySelectorAll(".bd-sidenav summary")) {
+    const part = arrow.closest("li").querySelector("a").textContent.trim();
+    arrow.setAttribute("aria-label", `Pages under ${part}`);
+  }
+}
+
 // A citation shows its entry when it is pointed at or reached with Tab; Escape takes it away.
 function previewCitations() {
   const note = Object.assign(document.createElement("div"), { id: "citation-preview", hidden: true });
@@ -51,6 +59,7 @@ function stopMoving() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  nameArrows();
   previewCitations();
   stopMoving();
   (window.MathJax?.startup?.promise ?? Promise.resolve()).then(reachScrollers);

@@ -363,8 +363,8 @@ print("non-saturating: simultaneous steps end on the radius √(2h), alternating
 # ```{widget} dirac
 # :alt: A field of small arrows that turn around the origin, and an orange path that starts at the right and circles the origin.
 #
-# The Dirac-GAN, 300 steps from the black dot; the equilibrium is blue. Take simultaneous steps and a large $h$, and it runs
-# away; alternate, and it circles. What the weight of R1 does is the subject of the next section.
+# The Dirac-GAN, 300 steps from the black dot; the equilibrium is blue. Under `minimax` take
+# simultaneous steps, and it spirals outwards; alternate, and it circles. What the weight of R1 does is the subject of the next section.
 # ```
 #
 # ## What damps

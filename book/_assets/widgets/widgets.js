@@ -109,7 +109,7 @@
   });
 
   widget("dirac", (w) => {
-    w.choice("loss", "loss", ["nonsaturating", "minimax", "wasserstein", "hinge", "lsgan"].map((name) => [name, name]));
+    w.choice("loss", "loss", ["minimax", "nonsaturating", "wasserstein", "hinge", "lsgan"].map((name) => [name, name]));
     w.choice("order", "steps", [["alternating", "alternating"], ["simultaneous", "simultaneous"]]);
     w.slider("h", "step size h", { min: 0.01, max: 1, step: 0.01, value: 0.2, text: two });
     w.slider("gamma", "weight γ of R1", { min: 0, max: 3, step: 0.05, value: 0, text: two });

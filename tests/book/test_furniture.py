@@ -1,0 +1,148 @@
+"""What stands on every page beside its text, and what may not be missing there."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from book.tools.measure import CHAPTER_MEGABYTES, SITE_MEGABYTES, weights
+
+EXTENSIONS = Path(__file__).parent.parent.parent / "book" / "_extensions"
+
+
+def extension(name: str):
+    spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+furniture, docstrings = extension("furniture"), extension("docstrings")
+
+
+def test_without_a_repository_nothing_leads_there():
+    assert furniture.links("", "main", "notebooks/theory/07_training_dynamics.py") == []
+    assert furniture.site("") == ""
+
+
+def test_with_a_repository_a_chapter_opens_elsewhere_and_can_be_mended():
+    found = furniture.links("https://github.com/Owner/name/", "main", "notebooks/theory/07_x.py")
+    addresses = {label: url for label, url, _ in found}
+    assert addresses == {
+        "JupyterLab on Binder": "https://mybinder.org/v2/gh/Owner/name/main?urlpath=lab/tree/notebooks/theory/07_x.ipynb",
+        "Colab": "https://colab.research.google.com/github/Owner/name/blob/main/notebooks/theory/07_x.ipynb",
+        "edit": "https://github.com/Owner/name/edit/main/notebooks/theory/07_x.py",
+        "report a mistake": "https://github.com/Owner/name/issues/new?title=Page%20notebooks/theory/07_x.py",
+    }
+    assert furniture.site("https://github.com/Owner/name") == "https://owner.github.io/name/"
+    page = furniture.links("https://github.com/Owner/name", "main", "book/index.md")
+    assert [label for label, _, _ in page] == ["edit", "report a mistake"]
+
+
+def test_formulas_in_docstrings_are_no_markup():
+    (line,) = docstrings.protect(["the gap |x| of p_ and a*b, *not* `name` nor ``E|x|*y``"])
+    assert line == r"the gap \|x\| of p\_ and a\*b, *not* ``name`` nor ``E|x|*y``"
+
+
+def test_every_page_has_its_line_and_its_neighbours(html):
+    origins = json.loads((html.parent / "source" / "pages.json").read_text())
+    assert {"index", "theory/07_training_dynamics", "reference/cli", "practice/own_data"} <= set(origins)
+    for name, origin in origins.items():
+        text = (html / f"{name}.html").read_text()
+        assert 'class="page-tools"' in text, name
+        assert " to read</li>" in text, name
+        assert 'class="prev-next-area"' in text, name
+        if origin.startswith("notebooks/"):
+            for suffix in (".py", ".ipynb"):
+                root = "../" * name.count("/")
+                file = Path(origin).with_suffix(suffix)
+                assert (f'href="{root}{file}" download' in text) == (html / file).is_file(), (name, suffix)
+        if not origin.startswith(("book/tools", "ganbook/")) and name not in PLAIN:
+            assert "Before this:" in text, f"{name} does not say what it builds on"
+
+
+PLAIN = {"index", "notation", "glossary", "bibliography"}  # read in any order
+
+
+def test_pages_are_light(html):
+    site, chapters = weights(html)
+    assert site < SITE_MEGABYTES
+    assert max(chapters.values()) < CHAPTER_MEGABYTES, chapters
+
+
+def test_a_citation_shows_its_entry(html, browser):
+    page = browser.new_page()
+    page.goto((html / "index.html").as_uri())
+    page.locator('.bd-article a[href*="bibliography.html#"]').first.focus()
+    preview = page.locator("#citation-preview")
+    assert "Goodfellow" in preview.inner_text()
+    page.keyboard.press("Escape")
+    assert not preview.is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("word", ["discriminator", "дискриминатор", "дискримінатор", "дыскрымінатар"])
+def test_the_search_finds_a_term_in_each_language(html, browser, word):
+    page = browser.new_page()
+    page.goto((html / "search.html").as_uri() + f"?q={word}")
+    page.wait_for_selector("#search-results ul.search li a[href^='glossary.html']", timeout=60_000)
+    page.close()
+
+
+def test_a_moving_picture_can_be_stopped_and_keeps_still_where_asked(html, browser):
+    for motion, first, second in (("no-preference", "walk.webp", "walk.png"), ("reduce", "walk.png", "walk.webp")):
+        context = browser.new_context(reduced_motion=motion)
+        page = context.new_page()
+        page.goto((html / "index.html").as_uri())
+        shown = "() => document.querySelector('.moving img').currentSrc"
+        assert page.evaluate(shown).endswith(first)
+        page.locator(".moving button").click()
+        page.wait_for_function(f"({shown})().endsWith('{second}')")
+        context.close()
+
+
+def test_widgets_stand_in_their_chapters(html):
+    """Seven in the chapters that explain them; the playground has them all."""
+    named = re.compile(r'<figure class="widget" id="[^"]+" data-widget="(\w+)"')
+    found = {name for page in (html / "theory").glob("*.html") for name in named.findall(page.read_text())}
+    assert len(found) >= 6
+    assert found <= set(named.findall((html / "playground.html").read_text()))
+
+
+DRAWN = "nodes => nodes.map(node => node.innerHTML)"
+
+
+def test_widgets_answer_to_the_keyboard(html, browser):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.set_default_timeout(120_000)  # a busy machine
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((html / "playground.html").as_uri())
+    figures = page.locator("figure.widget").all()
+    for figure in figures:
+        shown = figure.locator(".widget-stage, .widget-readings")
+        before = shown.evaluate_all(DRAWN)
+        slider = figure.locator("input[type=range]").first
+        slider.focus()
+        page.keyboard.press("PageUp")
+        page.keyboard.press("ArrowRight")
+        assert shown.evaluate_all(DRAWN) != before, figure.get_attribute("id")
+        assert slider.get_attribute("aria-valuetext") == figure.locator("output").first.inner_text()
+    assert len(figures) >= 6
+    assert errors == []
+    page.close()
+
+
+def test_without_scripts_a_widget_is_a_still_picture(html, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / "playground.html").as_uri())
+    stills = page.locator("figure.widget noscript img")
+    assert stills.count() >= 6
+    for still in stills.all():
+        assert still.is_visible()
+        assert still.get_attribute("alt")
+        assert (html / still.get_attribute("src")).is_file()
+    context.close()
