@@ -18,7 +18,12 @@ from book.tools.stills import chromium
 from ganbook.errors import DataError
 
 FURNITURE = ".headerlink, .page-tools, .widget-controls, .moving button, script, button"
-STYLES = ("styles/theme.css", "styles/pydata-sphinx-theme.css", "pygments.css", "styles/sphinx-book-theme.css")
+STYLES: tuple[str, ...] = (
+    "styles/theme.css",
+    "styles/pydata-sphinx-theme.css",
+    "pygments.css",
+    "styles/sphinx-book-theme.css",
+)
 STYLES += ("proof.css", "exercise.css", "sphinx-design.min.css", "book.css")
 PRINT = """
 @page { size: A4; margin: 20mm 18mm 22mm; }
