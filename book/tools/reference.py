@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, cast
+=======
+from typing import Any
+>>>>>>> book
 
 import yaml
 
 from ganbook.batch import Experiment
 from ganbook.notebooks import parameters_of
 
-if TYPE_CHECKING:
-    import click
-
 Staged = dict[str, Callable[[], bytes]]
+Command = Any  # of click, of which typer brings a copy of its own
 LIBRARY = Path("ganbook")
 
 
@@ -102,18 +104,18 @@ code 2; `ganbook COMMAND --help` shows what stands here.
 {chr(10).join(parts)}"""
 
 
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    children: Mapping[str, click.Command] = getattr(command, "commands", {})
+def _commands(command: Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Command]]:
+    children: Mapping[str, Command] = getattr(command, "commands", {})
     if not children:
         yield path, command
     for name, child in children.items():
         yield from _commands(child, (*path, name))
 
 
-def _command(path: tuple[str, ...], command: click.Command) -> str:
-    import click
+def _command(path: tuple[str, ...], command: Command) -> str:
+    import typer
 
-    context = click.Context(command, info_name=" ".join(path))
+    context = typer.Context(command, info_name=" ".join(path))
     usage = " ".join(command.collect_usage_pieces(context))
     rows = []
     for parameter in command.get_params(context):
