@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, cast
-=======
 from typing import Any
->>>>>>> book
 
 import yaml
 
@@ -95,7 +91,7 @@ def command_line() -> str:
     from ganbook.cli import app
 
     root = typer.main.get_command(app)
-    parts = [_command(path, command) for path, command in _commands(cast("click.Command", root), ("ganbook",))]
+    parts = [_command(path, command) for path, command in _commands(root, ("ganbook",))]
     return f"""# Command line
 
 `ganbook` does without a notebook what the notebooks do. A mistake that you can mend is told in one paragraph and exit
