@@ -370,7 +370,7 @@ print("moving a generator's weights changes W1 by no more than its samples move 
 
 # %% [markdown]
 # ```{widget} lines
-# :alt: Two horizontal bars, blue and orange, apart from each other, and two curves against the shift: a V for the Wasserstein distance and a trough with flat sides for the Jensen-Shannon divergence.
+# :alt: Two horizontal bars, blue and orange, apart from each other, and two curves against the shift: a V for the Wasserstein distance and a dip with flat sides for the Jensen-Shannon divergence.
 #
 # The lines with a width: uniform laws on two intervals, $\theta$ apart. Make them narrow, and all that is left of the
 # Jensen–Shannon divergence (green, dashed) is a slot at 0, while $W_1$ (black) keeps its slope.
