@@ -66,7 +66,7 @@ from ganbook.plotting import image_sheet, plot_losses, show_sheet, to_uint8
 # spectral norm in both networks and BatchNorm in the generator, as in the thesis that this book revisits.
 
 # %% tags=["parameters"]
-dataset: str = "emoji:twemoji"  # emoji:twemoji, emoji:noto, emoji, celeba10k, celeba
+dataset: str = "emoji:twemoji"  # emoji:twemoji, emoji:noto, emoji, celeba, or folder:PATH
 resolution: int = 32  # pixels of the last stage: 32, 64 or 128
 norm: str = "equalised"  # equalised (the paper's variant) or spectral (the thesis')
 loss: str = "nonsaturating"  # nonsaturating, lsgan, hinge, wasserstein (which gets a gradient penalty) or rpgan
@@ -227,7 +227,8 @@ def quality(run):
 
 
 def flops(run):
-    """Floating-point operations of one discriminator and one generator step at a run's current stage."""
+    """Floating-point operations of a discriminator and a generator step at a run's current stage, penalty aside."""
+    run.gan.penalty = None  # the counter cannot follow a derivative within the step
     real = torch.zeros(batch_size, run.images.images.shape[1], resolution, resolution, device=run.device)
     with FlopCounterMode(display=False) as counter:
         (run.growth or run.gan).discriminator_step(real)
@@ -300,7 +301,7 @@ run.finish(
 )
 
 # %% [markdown]
-# Why growing is cheap: what one step costs at the first and at the last stage, in floating-point operations. At the last
+# Why growing is cheap: what one step costs at the first and at the last stage, in floating-point operations, a penalty left aside. At the last
 # one, once the block has been faded in, the old path is skipped, and a step costs what it costs in the plain network.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
