@@ -11,8 +11,14 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 480, 200, 52, 26, 26
 COLOURS = {"d_loss": ("#0072b2", "discriminator"), "g_loss": ("#d55e00", "generator")}  # Okabe & Ito, as in the figures
 
 
+def drawable(history: pd.DataFrame) -> bool:
+    """Whether a history is that of one game with losses; a comparison of several has a table of its own form."""
+    losses = any(name in history for name in COLOURS)
+    return len(history) > 1 and losses and "step" in history and bool(history["step"].is_monotonic_increasing)
+
+
 def curves(history: pd.DataFrame) -> str:
-    """Both losses over the steps of a history, which has at least two rows."""
+    """Both losses over the steps of a history that is `drawable`."""
     steps = history["step"].tolist()
     shown = {name: history[name].tolist() for name in COLOURS if name in history}
     finite = [v for values in shown.values() for v in values if math.isfinite(v)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from book.tools.curves import curves
+from book.tools.curves import curves, drawable
 from ganbook.batch import Experiment
 from ganbook.execution import EXECUTED
 from ganbook.results import Record
@@ -41,11 +41,11 @@ def pages(experiment: Experiment, records: Mapping[str, list[Record]], local: Pa
             history = record.history()
             if record.samples is not None:
                 staged[f"results/{sheet_name(record)}"] = record.samples.read_bytes
-            if len(history) > 1:
+            if drawable(history):
                 staged[f"results/{curves_name(record)}"] = curves(history).encode
             if executed.is_file():
                 staged[f"{RUN_FILES}/{slug(record)}.ipynb"] = executed.read_bytes
-            sections += _run(record, names, local, has_curves=len(history) > 1, has_notebook=executed.is_file())
+            sections += _run(record, names, local, has_curves=drawable(history), has_notebook=executed.is_file())
     tables = f"Tables over these runs are on [their page]({experiment.name}.md)."
     head = [f"# {experiment.title}: every run", "", tables, ""]
     staged[f"results/{page_name(experiment)}.md"] = "\n".join([*head, *(sections or ["*No run yet.*"]), ""]).encode
