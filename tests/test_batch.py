@@ -69,7 +69,7 @@ def test_experiments_are_chosen_by_name_or_tag(declare):
     experiments = load_experiments(declare(text))
     assert chosen(experiments, "") == chosen(experiments, "table") == chosen(experiments, "tiny") == experiments
     with pytest.raises(InputError, match="Did you mean 'table'"):
-        chosen(experiments, "tabel")
+        chosen(experiments, "tabble")
 
 
 def test_markers_change_with_what_a_run_depends_on_and_with_nothing_else(declare):

@@ -104,7 +104,7 @@ def test_values_are_sorted_by_variant_and_seed_and_unlike_ones_refused():
         with pytest.raises(InputError, match=told):
             by_variant([*records, more], "accuracy")
     with pytest.raises(InputError, match="Did you mean 'accuracy'"):
-        by_variant(records, "acuracy")
+        by_variant(records, "accuracyy")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_looking_at_a_model_changes_nothing():
 def test_mistakes_are_told():
     for options, told in (
         ({"kind": "vea"}, "Did you mean 'vae'"),
-        ({"kind": "vae", "likelihood": "gausian"}, "Did you mean 'gaussian'"),
+        ({"kind": "vae", "likelihood": "gausss"}, "Did you mean 'gaussian'"),
         ({"kind": "vae", "weight": 0.0}, "positive number, got 0.0"),
         ({"kind": "cvae", "n_classes": 0}, "Choose vae instead"),
     ):

@@ -116,7 +116,7 @@ def test_a_comparison_knows_its_methods_steps_and_samples():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"target": "gird"}, "Did you mean 'grid'"),
+        ({"target": "griid"}, "Did you mean 'grid'"),
         ({"method": "vanila"}, "Did you mean 'vanilla'"),
         ({"step": 3}, "Did you mean 'steps'"),
         ({"steps": -1}, "steps must be 0"),

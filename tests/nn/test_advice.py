@@ -132,6 +132,6 @@ def test_the_widest_dense_network_within_a_budget():
 
 def test_an_unknown_choice_is_refused():
     with pytest.raises(InputError, match="Did you mean 'uniform'"):
-        Advice(latents="unifrom")
+        Advice(latents="uniforrm")
     with pytest.raises(InputError, match="average, max, stride"):
         Advice(down="zzz")
