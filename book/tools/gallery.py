@@ -47,7 +47,7 @@ def pages(experiment: Experiment, records: Mapping[str, list[Record]], local: Pa
                 staged[f"{RUN_FILES}/{slug(record)}.ipynb"] = executed.read_bytes
             sections += _run(record, names, local, has_curves=drawable(history), has_notebook=executed.is_file())
     tables = f"Tables over these runs are on [their page]({experiment.name}.md)."
-    head = [f"# {experiment.title}: every run", "", tables, ""]
+    head = [f"# Every run: {experiment.title}", "", tables, ""]
     staged[f"results/{page_name(experiment)}.md"] = "\n".join([*head, *(sections or ["*No run yet.*"]), ""]).encode
     return staged
 

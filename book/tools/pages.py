@@ -91,7 +91,7 @@ def _overview_section(experiment: Experiment, counts: Mapping[str, int], records
 def _experiment_page(experiment: Experiment, counts: Mapping[str, int], records: Mapping[str, list[Record]]) -> str:
     page = experiment.notebook.relative_to("notebooks").with_suffix("").as_posix()
     lines = [
-        f"# {experiment.title}: results",
+        f"# Results: {experiment.title}",
         "",
         f"The runs of [this notebook](../{page}.ipynb). Run one yourself, with any of its parameters:",
         "",
