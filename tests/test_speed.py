@@ -33,11 +33,12 @@ def networks(norm):
 
 
 def losses(speed, *, pair=None, steps=4, norm="none", **options):
-    """Both players' losses over a few steps on the same data, larger weights so that something is at stake."""
+    """Both players' losses over a few steps on the same data, weights large enough that something is at stake."""
     generator, discriminator = networks(norm) if pair is None else copy.deepcopy(pair)
-    with torch.no_grad():
-        for p in discriminator.parameters():
-            p.mul_(3)
+    if norm != "none":  # those start from N(0, 0.02²); without normalisation the first weights are He's
+        with torch.no_grad():
+            for p in discriminator.parameters():
+                p.mul_(3)
     gan = GAN(generator, discriminator, speed=speed, lr_g=1e-3, lr_d=1e-3, **options)
     rng = torch.Generator().manual_seed(1)
     rows = []

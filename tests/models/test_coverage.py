@@ -40,7 +40,7 @@ def test_a_method_has_its_ingredient_and_no_other(target):
         assert any(isinstance(layer, MinibatchDiscrimination) for layer in layers) == (name == "minibatch")
         assert isinstance(gan.discriminator, Packed) == (name == "pacgan")
         assert any("parametrizations" in key for key in gan.discriminator.state_dict()) == (name == "spectral")
-        assert (gan.unroll > 0) == (name == "unrolled") and gan.lr_d == TARGETS[target].unroll_lr
+        assert (gan.unroll > 0) == (name == "unrolled") and gan.unroll_lr == TARGETS[target].unroll_lr
         assert (gan.penalty is not None) == (name in ("wgan_gp", "rpgan")) == (gan.penalty_weight > 0)
         assert gan.loss.relativistic == (name == "rpgan")
         for ours, theirs in zip(gan.generator.parameters(), plain.generator.parameters(), strict=True):
