@@ -63,7 +63,7 @@ def test_every_page_has_its_line_and_its_neighbours(html):
             assert "Before this:" in text, f"{name} does not say what it builds on"
 
 
-PLAIN = {"index", "notation", "glossary", "bibliography"}  # read in any order
+PLAIN = {"index", "notation", "glossary", "bibliography", "claims", "sources"}  # read in any order
 
 
 def test_pages_are_light(html):
