@@ -53,6 +53,7 @@ class Config:
     lr_d: float = 2.0e-4  # Adam's learning rate, discriminator
     beta1: float = 0.5  # Adam's first moment
     beta2: float = 0.999  # Adam's second moment
+    weight_decay: float = 0.0  # AdamW's, of both networks; 0 is Adam
     schedule: str = "constant"  # of both learning rates: a name in `ganbook.schedules.SCHEDULES`
     warmup: int = 0  # generator steps over which the learning rates rise to the given ones
     ema_decay: float = 0.999  # of the averaged generator, per step
@@ -89,7 +90,7 @@ class Config:
         require("pyramid", self.pyramid, self.pyramid in PYRAMIDS, f"one of {', '.join(PYRAMIDS)}")
 
     def _check_regularisers(self) -> None:
-        for name in ("clip", "instance_noise", "unroll"):
+        for name in ("clip", "instance_noise", "unroll", "weight_decay"):
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 (off) or above")
         require("real_target", self.real_target, 0.5 < self.real_target <= 1, "above 0.5 and at most 1")
         policy(self.augment)

@@ -291,6 +291,7 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
         lr_g=config.lr_g,
         lr_d=config.lr_d,
         betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
         schedule=schedule(config.schedule, steps=config.steps, warmup=config.warmup),
         ema_decay=config.ema_decay,
         speed=Speed(config.precision, config.channels_last, config.compile),

@@ -75,6 +75,8 @@ class GAN:
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
+        weight_decay: AdamW's, per step and unit of the learning rate (Loshchilov and Hutter 2019, algorithm 2); 0 is
+            Adam.
         schedule: what both learning rates are multiplied by at a generator step, from `ganbook.schedules`; a
             discriminator step has the factor of the generator step that follows it.
         ema_decay: decay of the averaged generator per generator step (its BatchNorm statistics: `refresh_batchnorm`).
@@ -104,6 +106,7 @@ class GAN:
         lr_g: float = 2e-4,
         lr_d: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
+        weight_decay: float = 0.0,
         schedule: Schedule | None = None,
         ema_decay: float = 0.999,
         speed: Speed = DEFAULT_SPEED,
@@ -134,8 +137,10 @@ class GAN:
             )
         if ada_target:
             check_adaptive(loss, augment)
-        self.optimizer_g = torch.optim.Adam(generator.parameters(), lr_g, betas, fused=True)
-        self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
+        self.optimizer_g, self.optimizer_d = (
+            torch.optim.AdamW(network.parameters(), lr, betas, weight_decay=weight_decay, fused=True)
+            for network, lr in ((generator, lr_g), (discriminator, lr_d))
+        )
         self.schedule, self.rates, self.steps_done = schedule, (lr_g, lr_d), 0
         self._set_rates()
         self.ema = AveragedModel(generator, multi_avg_fn=ema_average(ema_decay)).eval()

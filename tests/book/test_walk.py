@@ -1,14 +1,18 @@
 """The built book in a browser, from disk and without a network: every page, in both themes, on desk and telephone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
 SIZES = {"desk": (1280, 900), "telephone": (360, 740)}
+THEMES = ("light", "dark")
 
-STATE = """() => ({
+LOADED = """() => ({
   math: document.querySelectorAll('.math').length,
   typeset: document.querySelectorAll('.math mjx-container').length,
   mathErrors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent),
@@ -16,7 +20,13 @@ STATE = """() => ({
   mathFonts: [...document.fonts].filter(f => f.family.startsWith('MJX') && f.status === 'loaded').length,
   brokenImages: [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src),
   noAlt: [...document.querySelectorAll('.bd-article img')].filter(i => !i.alt).map(i => i.src),
-  width: document.documentElement.scrollWidth, room: document.documentElement.clientWidth,
+  ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+  links: [...document.links].map(a => a.href),
+  solutions: document.querySelectorAll('.solution.dropdown').length,
+})"""
+
+SHOWN = """() => ({
+  excess: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   theme: document.documentElement.dataset.theme,
 })"""
 
@@ -27,6 +37,15 @@ class Trouble:
 
     complaints: list[str] = field(default_factory=list)
     abroad: list[str] = field(default_factory=list)  # requests that leave the machine
+
+
+@dataclass
+class Visit:
+    """What a page held once loaded, and how it stood at each (theme, size)."""
+
+    held: dict[str, Any]
+    shown: dict[tuple[str, str], dict[str, Any]]
+    trouble: Trouble
 
 
 def watch(page: Page) -> Trouble:
@@ -47,53 +66,76 @@ def pages(html: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+def visit(page: Page, path: Path) -> Visit:
+    """Loads the page once; the theme follows what the reader's system asks for, so it can be asked for anew."""
+    trouble = watch(page)
+    page.goto(path.as_uri())
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    page.evaluate("() => document.fonts.ready.then(() => null)")
+    held, shown = page.evaluate(LOADED), {}
+    for size, theme in product(SIZES, THEMES):
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=theme)
+        shown[theme, size] = page.evaluate(SHOWN)
+    return Visit(held, shown, trouble)
+
+
+@pytest.fixture(scope="module")
+def visits(html, browser) -> Iterator[dict[Path, Visit]]:
+    width, height = SIZES["desk"]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
+    found = {}
+    for path in pages(html):
+        page = context.new_page()
+        found[path] = visit(page, path)
+        page.close()
+    yield found
+    context.close()
+
+
+def wrong(visits: dict[Path, Visit], html: Path, judge) -> dict[str, Any]:
+    """The pages of which the judge has something to say."""
+    return {str(path.relative_to(html)): found for path, visit in visits.items() if (found := judge(visit))}
+
+
+def test_no_page_complains_or_asks_another_machine(visits, html):
+    assert not wrong(visits, html, lambda v: v.trouble.complaints + v.trouble.abroad)
+
+
+def test_all_mathematics_is_typeset_with_its_fonts(visits, html):
+    def judge(visit):
+        held = visit.held
+        faults = [*held["mathErrors"], *held["fontErrors"]]
+        if held["math"] != held["typeset"]:
+            faults.append(f"{held['math'] - held['typeset']} formulas left as text")
+        if held["math"] and not held["mathFonts"]:
+            faults.append("no font for the mathematics")
+        return faults
+
+    assert not wrong(visits, html, judge)
+    assert sum(visit.held["math"] for visit in visits.values()) > 0
+
+
+def test_every_picture_is_there_and_has_words(visits, html):
+    assert not wrong(visits, html, lambda v: v.held["brokenImages"] + v.held["noAlt"])
+
+
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_every_page_stands_by_itself(html, browser, size, theme):
-    width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
-    findings = {}
-    mathematics = 0
-    for path in pages(html):
-        page = context.new_page()
-        trouble = watch(page)
-        page.goto(path.as_uri())
-        page.evaluate("() => window.MathJax?.startup?.promise")
-        page.evaluate("() => document.fonts.ready.then(() => null)")
-        state = page.evaluate(STATE)
-        mathematics += state["math"]
-        wrong = {
-            "complaints": trouble.complaints,
-            "requests off the machine": trouble.abroad,
-            "formulas left as text": state["math"] - state["typeset"],
-            "formulas in error": state["mathErrors"],
-            "fonts that did not load": state["fontErrors"],
-            "no font for the mathematics": state["math"] > 0 and state["mathFonts"] == 0,
-            "missing images": state["brokenImages"],
-            "images without words": state["noAlt"],
-            "pixels to scroll sideways": max(0, state["width"] - state["room"]),
-            "other theme than asked for": state["theme"] != theme,
-        }
-        if found := {what: value for what, value in wrong.items() if value}:
-            findings[str(path.relative_to(html))] = found
-        page.close()
-    context.close()
-    assert not findings
-    assert mathematics > 0
+def test_no_page_needs_scrolling_sideways(visits, html, size, theme):
+    assert not wrong(visits, html, lambda v: max(0, v.shown[theme, size]["excess"]))
 
 
-def test_links_within_the_book_lead_somewhere(html, browser):
+@pytest.mark.parametrize("theme", THEMES)
+def test_pages_follow_the_theme_that_the_reader_asks_for(visits, html, theme):
+    assert not wrong(visits, html, lambda v: [s for (t, _), s in v.shown.items() if t == theme and s["theme"] != theme])
+
+
+def test_links_within_the_book_lead_somewhere(visits, html):
     """Every link to a page of the book, and to a place in it."""
-    context = browser.new_context()
-    targets: dict[Path, set[str]] = {}
-    links: list[tuple[Path, str]] = []
-    for path in pages(html):
-        page = context.new_page()
-        page.goto(path.as_uri())
-        targets[path] = set(page.evaluate("() => [...document.querySelectorAll('[id]')].map(e => e.id)"))
-        links += [(path, url) for url in page.evaluate("() => [...document.links].map(a => a.href)")]
-        page.close()
-    context.close()
+    targets = {path: set(visit.held["ids"]) for path, visit in visits.items()}
+    links = [(path, url) for path, visit in visits.items() for url in visit.held["links"]]
     dead = []
     for path, url in links:
         address, _, fragment = url.removeprefix("file://").partition("#")
@@ -117,18 +159,14 @@ def test_the_search_finds_a_word_from_disk(html, browser):
     page.close()
 
 
-def test_solutions_unfold(html, browser):
+def test_solutions_unfold(visits, browser):
+    path = next(path for path, visit in visits.items() if visit.held["solutions"])
     page = browser.new_page()
-    for path in pages(html):
-        page.goto(path.as_uri())
-        solution = page.locator(".solution.dropdown").first
-        if solution.count():
-            content = solution.locator(".section, p").last
-            before = content.is_visible()
-            solution.locator("p.admonition-title, summary").first.click()
-            page.wait_for_timeout(300)
-            assert (before, content.is_visible()) == (False, True)
-            break
-    else:
-        pytest.fail("no page has an exercise with a solution")
+    page.goto(path.as_uri())
+    solution = page.locator(".solution.dropdown").first
+    content = solution.locator(".section, p").last
+    before = content.is_visible()
+    solution.locator("p.admonition-title, summary").first.click()
+    page.wait_for_timeout(300)
+    assert (before, content.is_visible()) == (False, True)
     page.close()

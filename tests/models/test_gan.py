@@ -167,6 +167,23 @@ def test_the_generator_step_raises_the_fakes_logits():
             assert gan.discriminator(gan.generator(z, y), y).mean() > before, loss
 
 
+def test_weight_decay_is_decoupled_from_the_gradient():
+    """One AdamW step is Adam's step from weights shrunk by the factor 1 - lr * weight_decay; without decay, Adam's."""
+    real, labels = batch()
+    decay, lr = 0.1, 1e-2
+    for weight_decay in (0.0, decay):
+        gan = small_gan(lr_g=lr, weight_decay=weight_decay)
+        before = weights(gan.generator)
+        gan.generator_step(real, labels)
+        gradients = [p.grad for p in gan.generator.parameters()]
+        by_hand = [w.clone().requires_grad_() for w in before]
+        for weight, gradient in zip(by_hand, gradients, strict=True):
+            weight.grad = gradient
+        torch.optim.Adam(by_hand, lr, (0.5, 0.999)).step()
+        for weight, old, new in zip(by_hand, before, gan.generator.parameters(), strict=True):
+            torch.testing.assert_close(new.detach(), weight.detach() - lr * weight_decay * old, rtol=1e-5, atol=1e-7)
+
+
 def test_ema_follows_the_average_by_hand():
     gan = small_gan(ema_decay=0.5)
     real, labels = batch()
