@@ -24,8 +24,8 @@ book: $(STAMP) ## run the notebooks at SCALE=cpu and build book/_build/html
 	@$(BIN)/python -m book.tools.build report $(SCALE)
 
 test: $(STAMP) ## unit tests, claims of the notebooks, a walk over the pages in Chromium (LONG=1: all of it)
-	@$(PYTEST) -n 2 --dist worksteal --ignore tests/book $(if $(LONG),,-m "not long") tests
-	@$(PYTEST) tests/book
+	@$(BIN)/python -m book.tools.batch book smoke
+	@$(PYTEST) -n 2 --dist loadgroup $(if $(LONG),,-m "not long") tests
 	@echo "All tests passed. Next: make check"
 
 lab: $(STAMP) ## open the notebooks in JupyterLab, paired with their scripts

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
 from book.tools.build import Paths
@@ -18,8 +19,10 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="session")
 def html() -> Path:
     """The book at scale smoke, through the same Snakefile; what is up to date is not made again."""
+    (ROOT / "runs").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "book.tools.batch", "book", "smoke"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with FileLock(ROOT / "runs" / ".lock-html-of-tests"):  # each worker of pytest-xdist asks for it
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return (ROOT / Paths.at("smoke").index).parent
 

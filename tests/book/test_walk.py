@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+pytestmark = pytest.mark.xdist_group("walk")  # one worker loads the pages, once
+
 SIZES = {"desk": (1280, 900), "telephone": (360, 740)}
 THEMES = ("light", "dark")
 
