@@ -115,7 +115,7 @@ def run_method(name):
 
     def keep(history):
         set_rates(gan, recipe, step=history.step, steps=comparison.n_steps)
-        if history.step % every == 0:
+        if history.step >= (len(kept) + 1) * every:
             kept.append((history.step, sample(gan, SHOWN)))
 
     history = train(gan, data, steps=comparison.n_steps, log_every=min(20, every), hooks=(keep,), progress=False)
