@@ -1,7 +1,7 @@
 """nbval runs the notebooks as a reader would and compares the outputs of their claim cells.
 
-Of all of them only with ``-m long``: the fast tests read the claims of the runs that the book is made of, which need not
-be made twice (tests/book/test_claims.py).
+Of all of them only with ``-m long``: the fast tests read the claims of the runs that the book is made of, which need
+not be made twice (tests/book/test_claims.py).
 """
 
 import subprocess

@@ -27,10 +27,13 @@ LOADED = """() => ({
   solutions: document.querySelectorAll('.solution.dropdown').length,
 })"""
 
-SHOWN = """() => ({
-  excess: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  theme: document.documentElement.dataset.theme,
-})"""
+SHOWN = """async () => {
+  await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));  // a new theme takes a frame
+  return {
+    excess: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    theme: document.documentElement.dataset.theme,
+  };
+}"""
 
 
 @dataclass
@@ -87,6 +90,7 @@ def visit(page: Page, path: Path) -> Visit:
 def visits(html, browser) -> Iterator[dict[Path, Visit]]:
     width, height = SIZES["desk"]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
+    context.set_default_timeout(120_000)  # machines of two cores are slow when busy
     found = {}
     for path in pages(html):
         page = context.new_page()
