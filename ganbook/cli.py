@@ -1,4 +1,4 @@
-"""The command line: train, sample, judge, data, batches and results.
+"""The command line: train, use, judge, data, batches and results.
 
 An error that the user can mend is one paragraph and exit code 2; anything else is a bug and keeps its traceback.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from ganbook import batch_cli, data_cli, evaluation_cli, experiments_cli, reproduce_cli, results_cli
+from ganbook import apply_cli, batch_cli, data_cli, evaluation_cli, experiments_cli, reproduce_cli, results_cli
 from ganbook.config import Config
 from ganbook.errors import InputError
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 
 app.command()(batch_cli.run)
+for command in (apply_cli.sample, apply_cli.reconstruct, apply_cli.restyle, apply_cli.interpolate, apply_cli.ship):
+    app.command()(command)
 app.command()(evaluation_cli.evaluate)
 app.command()(results_cli.results)
 app.command()(reproduce_cli.reproduce)
@@ -61,39 +63,6 @@ def parameters() -> None:
     """List the parameters of a run with their defaults."""
     for field in fields(Config):
         typer.echo(f"{field.name:<14} {field.type!s:<6} {field.default}")
-
-
-@app.command()
-def sample(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The picture to write.")] = Path("samples.png"),
-    n: Annotated[int, typer.Option("-n", help="How many samples.", min=1)] = 100,
-    label: Annotated[int | None, typer.Option(help="Only this class; default all in turn.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
-    columns: Annotated[int, typer.Option(help="Pictures in a row.", min=1)] = 10,
-) -> None:
-    """Draw a sheet of samples from a trained run."""
-    import torch
-
-    from ganbook.checkpoint import unwritable
-    from ganbook.experiment import load_trained
-    from ganbook.plotting import image_sheet
-
-    config, gan = load_trained(run)
-    labels = None
-    if gan.n_classes:
-        labels = torch.arange(n) % gan.n_classes if label is None else torch.full((n,), label)
-    elif label is not None:
-        raise InputError(f"{run} was trained without labels; leave --label out.")
-    z = torch.randn(n, config.latent_dim, generator=torch.Generator().manual_seed(seed))
-    gan.refresh_batchnorm()
-    try:
-        image_sheet(gan.sample(z, labels), columns=columns, scale=2).save(out)
-    except OSError as error:
-        raise unwritable(out, error) from None
-    except ValueError as error:  # an ending that is no picture format
-        raise InputError(f"Cannot save {out}: {error}. Use a name that ends in .png.") from None
-    typer.echo(f"{n} samples in {out}.")
 
 
 @app.command()

@@ -36,6 +36,8 @@
 # the digit's own is 1, and its decoder one-hot beside the code. (All three encoders take the batch's mean out of their codes, since a shift common to all of them says nothing about a picture.) A pixel is an ink probability: $-\log p$ is the cross-entropy, in nats.
 # %% tags=["hide-input"]
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
@@ -47,6 +49,7 @@ from ganbook.experiment import choose_device, environment
 from ganbook.metrics import imq, mmd2
 from ganbook.models.autoencoder import build
 from ganbook.plotting import image_sheet
+from ganbook.pretrained import dcgan_networks, save_networks
 from ganbook.records import folder_for, write_record
 from ganbook.training import train
 
@@ -197,6 +200,9 @@ for kind, values in measured.items():
 display(Markdown("\n".join(lines)))
 
 # %% tags=["hide-input"]
+for kind, model in models.items():  # for `ganbook reconstruct`, `restyle` and the like
+    sizes = {"resolution": 28, "channels": 1, "latent_dim": latent_dim, "width": width, "n_classes": model.n_classes}
+    save_networks(Path(OUT, "models", f"{kind}.safetensors"), dcgan_networks(kind, model.decoder, encoder=model.encoder, dataset="mnist", classes=pictures.classes, **sizes))
 metrics = {f"{name} {kind}": value for kind, values in measured.items() for name, value in values.items()}
 protocol = target.protocol | {"n_fake": n_eval, "labels": "CVAE: each digit in turn", "code_kernel": "imq, C = 2d"}
 rows = [{"model": kind, **row} for kind, history in histories.items() for row in history.rows]
@@ -260,4 +266,5 @@ display(Markdown(f"FD {measured['ae'][FD]:.0f} before, {after:.0f} with standard
 # %% [markdown]
 # ## Where this goes
 #
-# [The next experiment](accelerated_gan) gives such a decoder to a GAN as its generator's first weights.
+# [The next experiment](accelerated_gan) gives such a decoder to a GAN as its generator's first weights. The trained networks lie in the run's folder, under `models`: `ganbook reconstruct RUN PICTURE…` sends
+# pictures of yours through the first of them, `--model cvae` through another, and `ganbook sample RUN --model vae` draws a sheet.

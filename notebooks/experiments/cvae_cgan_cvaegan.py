@@ -66,6 +66,7 @@ from ganbook.models.gan import GAN
 from ganbook.models.vae_gan import build_vae_gan
 from ganbook.nn import dcgan
 from ganbook.plotting import image_sheet, save_animation
+from ganbook.pretrained import dcgan_networks, save_networks
 from ganbook.records import folder_for, write_record
 from ganbook.training import train
 
@@ -273,6 +274,11 @@ leaning = torch.stack([bar[0, 0, r].roll(round((14 - r) / 4)) for r in range(28)
 assert abs(traits(bar)[0, 0]) < 1e-6 and 0.15 < traits(leaning)[0, 0] < 0.35 and 2.8 < traits(bar)[0, 1] < 4.2
 
 # %% tags=["hide-input"]
+decoders = {"CVAE": models["CVAE"].decoder, "CGAN": models["CGAN"].ema.module, "CVAE-GAN": models["CVAE-GAN"].decoder}
+for name, decoder in decoders.items():  # for `ganbook restyle` and the like
+    encoder = None if name == "CGAN" else models[name].encoder
+    networks = dcgan_networks(name.lower(), decoder, encoder=encoder, latent_dim=latent_dim, dataset=dataset, classes=pictures.classes, **SIZES)
+    save_networks(OUT / "models" / f"{name.lower()}.safetensors", networks)
 metrics = {f"{name} {model}": value for model, values in measured.items() for name, value in values.items()}
 metrics |= {f"{what}, restyled {name}": value for name, values in transfer.items() for what, value in values.items()}
 write_record(
@@ -312,4 +318,5 @@ assert (blind.features[:2](target.images[:2]).diff(dim=0) == 0).all()
 # %% [markdown]
 # ## Where this goes
 #
-# The three update rules are `ganbook.models.vae_gan`; a decoder that starts a GAN instead of sharing a loss with it is [another experiment](accelerated_gan).
+# The trained networks lie in the run's folder, under `models`. `ganbook restyle RUN digit.jpg --labels 4` writes your four as the other digits, after making your picture what the model knows, and says how; `ganbook reconstruct`,
+# `sample` and `interpolate` do what their names say, each with `--model cvae`, `cgan` or `cvae-gan`. The three update rules are `ganbook.models.vae_gan`; a decoder that starts a GAN instead of sharing a loss with it is [another experiment](accelerated_gan).
