@@ -22,7 +22,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbook import data
 from ganbook.checkpoint import kept, load_newest, save_state, sweep, unwritable, write_atomically
@@ -52,6 +52,7 @@ from ganbook.training import Batch, History, Hook, check_weights, train, watch_d
 CHECKPOINT = "model.safetensors"
 PARAMS = "params.json"
 SHEET_COLUMNS = 10
+Adapt = Callable[[nn.Module, nn.Module], object]
 
 
 class Run:
@@ -259,8 +260,18 @@ def default_folder(name: str, config: Config) -> Path:
     return runs / "adhoc" / name / digest[:8]
 
 
-def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.device) -> GAN:
-    """The networks, loss and optimisers that a configuration describes, initialised from its seed."""
+def build_gan(
+    config: Config, *, channels: int, n_classes: int, device: torch.device, adapt: Adapt | None = None
+) -> GAN:
+    """The networks, loss and optimisers that a configuration describes, initialised from its seed.
+
+    Args:
+        config: all parameters.
+        channels: 1 for grey, 3 for colour.
+        n_classes: 0 for no labels.
+        device: where the networks live.
+        adapt: changes both networks in place before the optimisers know them, its new weights drawn from the seed too.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         sizes = Sizes(
@@ -275,6 +286,8 @@ def build_gan(config: Config, *, channels: int, n_classes: int, device: torch.de
             attention=places(config.attention, config.resolution),
         )
         generator, discriminator = FAMILIES[config.network].build(sizes)
+        if adapt is not None:
+            adapt(generator, discriminator)
     return GAN(
         generator,
         discriminator,

@@ -60,6 +60,24 @@ def show_sheet(sheet: Image.Image, *, title: str = "", width: float = 6.0) -> Fi
     return figure
 
 
+def show_rows(sheet: Image.Image, names: Sequence[str], *, width: float = 8.4) -> Figure:
+    """A sheet of equally many rows for each name, with the names beside them.
+
+    Args:
+        sheet: of `image_sheet`.
+        names: from top to bottom.
+        width: of the figure, in inches.
+    """
+    figure, axes = plt.subplots(figsize=(width, 0.84 * width * sheet.height / sheet.width + 0.1), layout="constrained")
+    axes.imshow(np.asarray(sheet), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    places = [(i + 0.5) * sheet.height / len(names) for i in range(len(names))]
+    axes.set(xticks=[], yticks=places)
+    axes.set_yticklabels(names, fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
 def plot_losses(rows: Sequence[Mapping[str, float]], *, axes: Axes | None = None) -> Axes:
     """Discriminator and generator loss over generator steps.
 

@@ -26,6 +26,7 @@ from ganbook.metrics.inception import (
     InceptionScore,
     inception_score,
     inception_score_of_probabilities,
+    mode_score,
 )
 from ganbook.metrics.kernel import (
     KID,
@@ -87,6 +88,7 @@ __all__ = [
     "kid",
     "memorisation",
     "mmd2",
+    "mode_score",
     "mode_statistics",
     "ms_ssim",
     "ms_ssim_scales",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import ganbook._torchvision  # noqa: F401  (torch_fidelity imports torchvision)
 from ganbook.errors import InputError
-from ganbook.metrics import inception_score, inception_score_of_probabilities
+from ganbook.metrics import inception_score, inception_score_of_probabilities, mode_score
 
 
 def rng(seed=0):
@@ -78,3 +78,17 @@ def test_refusals():
         inception_score_of_probabilities(torch.tensor([[3.0, -2.0]]), splits=1)
     with pytest.raises(InputError, match="sum is off by 0.5"):
         inception_score_of_probabilities(torch.tensor([[1.0, 0.5]]), splits=1)
+
+
+def test_the_mode_score_of_real_samples_is_their_inception_score():
+    logits = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)).double() * 3
+    assert mode_score(logits, logits) == pytest.approx(inception_score(logits, splits=1).mean)
+
+
+def test_the_mode_score_pays_for_classes_that_are_left_out():
+    sure = 40.0 * torch.eye(4, dtype=torch.float64)
+    real = sure.repeat(10, 1)
+    assert mode_score(real, real) == pytest.approx(4)
+    divergence = 0.5 * math.log(0.5) + 0.5 * (math.log(0.25) + 40)  # of (½, ½, e⁻⁴⁰, e⁻⁴⁰) from four quarters
+    assert math.log(mode_score(real, sure[:2].repeat(10, 1))) == pytest.approx(math.log(2) - divergence, abs=1e-6)
+    assert mode_score(real, sure[:2].repeat(10, 1)) < mode_score(real, sure[:3].repeat(10, 1)) < 1

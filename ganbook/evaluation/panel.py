@@ -1,0 +1,106 @@
+"""A panel of judges for samples of one data set: distance, coverage, likeness and modes, with one protocol.
+
+What a comparison of several GANs asks of each: the held-out pictures are read once, and every set of samples after that
+is measured against them in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganbook import data
+from ganbook.evaluation.extractors import JudgeExtractor, get_extractor
+from ganbook.evaluation.protocol import metric_name
+from ganbook.evaluation.runs import apart
+from ganbook.evaluation.targets import choose_extractor
+from ganbook.metrics import Moments, frechet_from_moments, mode_score, pairwise_ms_ssim, precision_recall
+from ganbook.models.progressive import area
+from ganbook.plotting import to_uint8
+
+MOST_REAL = 10_000  # pictures that samples are compared with
+PAIRS = 200  # of images, for MS-SSIM
+
+
+class Panel:
+    """Held-out pictures, and how samples are compared with them.
+
+    Emoji are read by their judge, at the 32 pixels that it knows; all other sets by the Inception network.
+
+    Args:
+        dataset: a name that `ganbook.data.load` knows.
+        resolution: of the samples.
+        device: where features are computed.
+    """
+
+    def __init__(self, dataset: str, resolution: int, *, device: torch.device) -> None:
+        self.dataset, self.held_out = dataset, apart(dataset, resolution)
+        images = data.to_tensors(self.held_out)[0]
+        self.images = images[torch.linspace(0, len(images) - 1, min(len(images), MOST_REAL)).long()]
+        self.extractor = get_extractor(choose_extractor("auto", dataset, 32), device=device)
+        self.judge = self.extractor.judge if isinstance(self.extractor, JudgeExtractor) else None
+        self.real = self.features(self.images)
+        self.real_logits = None if self.judge is None else self.extractor.logits(self.real)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Of images `(n, c, h, w)` in [-1, 1], `(n, d)`; a judge sees them shrunk to the size that it reads."""
+        if self.judge is not None and images.shape[2] > self.judge.resolution:
+            images = area(images, self.judge.resolution)
+        pixels = torch.from_numpy(to_uint8(images)).permute(0, 3, 1, 2)
+        return torch.cat([self.extractor.features(part).cpu() for part in pixels.split(500)])
+
+    def look(self, images: Tensor) -> dict[str, float]:
+        """Precision, recall and pairwise MS-SSIM of samples: high similarity and low recall are a collapse."""
+        images = presentable(images)
+        return self._apart(self.features(images)) | {"ms_ssim": similarity(images)}
+
+    def judged(self, images: Tensor) -> dict[str, float]:
+        """All that the panel measures: besides a `look`, the Fréchet distance and, with a judge, the mode score."""
+        images = presentable(images)
+        fake = self.features(images)
+        found: dict[str, float] = {}
+        if min(len(fake), len(self.real)) > fake.shape[1]:
+            moments = (Moments(rows.shape[1]).update(rows) for rows in (self.real, fake))
+            found[self.distance(len(images))] = frechet_from_moments(*moments)
+        found |= self._apart(fake) | {"ms_ssim": similarity(images)}
+        if self.real_logits is not None:
+            found["mode_score"] = mode_score(self.real_logits, self.extractor.logits(fake))
+        return found
+
+    def distance(self, n: int) -> str:
+        """The name of the Fréchet distance of n samples."""
+        return metric_name("frechet", n, self.extractor.name)
+
+    def _apart(self, fake: Tensor) -> dict[str, float]:
+        n = min(len(fake), len(self.real))
+        shares = precision_recall(self.real[:n], fake[:n])
+        return {"precision": shares.precision, "recall": shares.recall}
+
+    def real_similarity(self) -> float:
+        """Pairwise MS-SSIM of the held-out pictures: the value to meet."""
+        return similarity(self.images)
+
+    def protocol(self, n: int) -> dict[str, Any]:
+        """How n samples are measured, for the record."""
+        side = self.judge.resolution if self.judge is not None else self.held_out.images.shape[2]
+        return {
+            "dataset": self.dataset,
+            "split": self.held_out.split,
+            "preprocessing": f"{self.held_out.preprocessing}, features at {side} px",
+            "n_real": len(self.images),
+            "n_fake": n,
+            "extractor": self.extractor.name,
+            "extractor_sha256": self.extractor.sha256,
+        }
+
+
+def presentable(images: Tensor) -> Tensor:
+    """Samples as pictures: what is no number becomes black, what is outside [-1, 1] its border."""
+    return images.nan_to_num(-1.0).clamp(-1, 1)
+
+
+def similarity(images: Tensor) -> float:
+    """Mean MS-SSIM of random pairs of a set, always the same pairs."""
+    return pairwise_ms_ssim(images, pairs=PAIRS, generator=torch.Generator().manual_seed(0)).mean
