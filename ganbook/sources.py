@@ -12,7 +12,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 DATA_SUFFIXES = (".csv", ".gz", ".json", ".npz", ".png", ".safetensors", ".zip")
-MEASUREMENT = re.compile(r"book/measurements/[\w.-]+")  # a record that a notebook reads, by its path from the root
+MEASUREMENT = re.compile(
+    r"book/(?:measurements/[\w.-]+|[\w-]+\.yml)"
+)  # what a notebook reads, by its path from the root
 EMBEDDED = "data"  # the embedded sets and judges, beside the package; read by ganbook/data and what builds on it
 
 
@@ -21,7 +23,7 @@ def sources(notebook: Path, package: Path = PACKAGE) -> list[Path]:
 
     A run depends on these files and on no other code of ours, so that mending the command line or a network that
     the notebook does not use runs nothing again. The embedded data counts where `ganbook.data` is imported, and so does
-    a committed measurement that the code names.
+    a committed measurement or a table of the book (``book/*.yml``) that the code names.
     """
     found: set[Path] = set()
     waiting = list(_imports(_code(notebook), package))

@@ -65,3 +65,12 @@ def test_a_measurement_that_a_notebook_reads_counts(tmp_path):
     notebook = tmp_path / "n.py"
     notebook.write_text('record = open(ROOT / "book/measurements/faces-64.json")\n')
     assert sources(notebook, package) == [notebook, tmp_path / "book/measurements/faces-64.json"]
+
+
+def test_a_table_of_the_book_that_a_notebook_reads_counts(tmp_path):
+    package = tmp_path / "ganbook"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    notebook = tmp_path / "n.py"
+    notebook.write_text('rows = yaml.safe_load((ROOT / "book/animals.yml").read_text())\n')
+    assert sources(notebook, package) == [notebook, tmp_path / "book/animals.yml"]

@@ -55,7 +55,8 @@ started = time.perf_counter()
 # $$ \min_G \max_D\; V(D, G), \qquad
 #    V(D, G) = \mathbb E_{x \sim p}\, \log \sigma(D(x)) + \mathbb E_{z}\, \log\bigl(1 - \sigma(D(G(z)))\bigr). $$ (eq-value)
 #
-# Nothing in it asks $G$ to resemble any particular picture: all that $G$ ever learns about the data comes through $D$.
+# The second term is a mean over $q$ as well, $\mathbb E_z\,h(G(z)) = \mathbb E_{x\sim q}\,h(x)$ for every function $h$: that is
+# what it means for $q$ to be the law of $G(z)$. Nothing in the game asks $G$ to resemble any particular picture: all that $G$ ever learns about the data comes through $D$.
 #
 # ### The discriminator's loss is a cross-entropy
 #
@@ -95,8 +96,10 @@ print("the loss is twice the averaged cross-entropy, is the library's, and is fi
 # 2. Draw $n$ fresh latents; take one descent step on the generator's loss in $\theta_G$, with $D$ fixed.
 # ```
 #
-# Written as ascent, step 1 is $\theta_D \leftarrow \theta_D + \eta\nabla[\log D(X) + \log(1 - D(G(Z)))]$; texts that
-# print a minus sign there have already turned the value into a loss.
+# Here $\theta_D$ and $\theta_G$ are the two networks' parameters. In the paper's letters, where $D$ is the *probability*, $X$ and
+# $Z$ are the batches and $\eta$ is the learning rate, step 1 is an ascent,
+# $\theta_D \leftarrow \theta_D + \eta\nabla[\log D(X) + \log(1 - D(G(Z)))]$; texts that print a minus sign there have
+# already turned the value into a loss.
 #
 # ## Why the generator's own loss saturates
 #
@@ -184,10 +187,11 @@ print("against a sure discriminator the non-saturating gradient is more than 20 
 # ````
 #
 # ````{prf:proof}
-# By the change of variables $x = G(z)$, the value is an integral over $x$,
+# With the second term as a mean over $q$, the value is an integral over $x$,
 # $V = \int p(x)\log s(x) + q(x)\log(1-s(x))\,dx$ with $s = \sigma \circ D$. For numbers $a, b \ge 0$, not both zero,
 # $f(s) = a\log s + b\log(1-s)$ has $f'(s) = a/s - b/(1-s)$, which is zero only at $s^* = a/(a+b)$, and
-# $f''(s) = -a/s^2 - b/(1-s)^2 < 0$: the maximum is there and only there. Nothing ties $s(x)$ at one point to $s$ at
+# $f''(s) = -a/s^2 - b/(1-s)^2 < 0$: the maximum is there and only there. (If $a$ or $b$ is 0, $f$ is monotone, the maximum is
+# at the end $s = 0$ or $1$, which is $a/(a+b)$ again, and the logit is infinite.) Nothing ties $s(x)$ at one point to $s$ at
 # another, so maximising the integrand point by point maximises the integral. Taking the logit of $s^*$ gives
 # $\log\frac{p}{q}$.
 # ````
@@ -236,7 +240,8 @@ print("the learned probability is within 0.05 of p/(p+q) everywhere between the 
 #
 # $$ C(G) = V(D^*, G) = -\log 4 + 2\,\mathrm{JSD}(p, q), $$ (eq-jsd)
 #
-# where $\mathrm{JSD}(p,q) = \frac12\mathrm{KL}(p\,\|\,m) + \frac12\mathrm{KL}(q\,\|\,m)$, $m = \frac12(p+q)$. Its
+# where $\mathrm{JSD}(p,q) = \frac12\mathrm{KL}(p\,\|\,m) + \frac12\mathrm{KL}(q\,\|\,m)$, $m = \frac12(p+q)$, is the
+# Jensen–Shannon divergence, made of Kullback–Leibler divergences $\mathrm{KL}(p\,\|\,m) = \mathbb E_p\log\frac pm$. Its
 # minimum is $-\log 4$, reached if and only if $q = p$, and there $\sigma(D^*) = \frac12$ everywhere.
 # ````
 #

@@ -53,7 +53,7 @@ started = time.perf_counter()
 # ## How steep is a network?
 #
 # A function $f:\mathbb R^n\to\mathbb R^m$ has the *Lipschitz constant* $L$ if $\|f(x)-f(y)\|\le L\|x-y\|$ for all $x,y$; the
-# smallest such number is written $\|f\|_L$.
+# smallest such number is written $\|f\|_L$. The *Jacobian* $J_f(x)$ is the $m\times n$ matrix of partial derivatives at $x$.
 #
 # ````{prf:theorem} The Lipschitz constant is the largest slope
 # :label: thm-lip-slope
@@ -340,7 +340,7 @@ print("our step is PyTorch's; one iteration per step follows slow weights within
 # ````
 #
 # ````{prf:proof}
-# The layer is $\tilde K$ applied to every $k\times k$ patch. *Upper bound:* $\|K*x\|^2=\sum_t\|\tilde K\,\mathrm{patch}_t(x)\|^2\le\|\tilde K\|^2\sum_t\|\mathrm{patch}_t(x)\|^2$, and
+# The layer is $\tilde K$ applied to every patch: $\mathrm{patch}_t(x)$ holds the $c_{\mathrm{in}}k^2$ numbers of $x$ under the kernel at the place $t$. *Upper bound:* $\|K*x\|^2=\sum_t\|\tilde K\,\mathrm{patch}_t(x)\|^2\le\|\tilde K\|^2\sum_t\|\mathrm{patch}_t(x)\|^2$, and
 # a pixel lies in at most $k^2$ patches (in at most $\lceil k/s\rceil^2$ with stride $s$), so the sum is at most $k^2\|x\|^2$.
 # *Lower bound:* let $x$ be zero but for one patch in the interior, where it is the first right singular vector of $\tilde K$. Then the output at that position alone has length
 # $\|\tilde K\|\|x\|$. *Sharpness:* a kernel with a single non-zero entry attains the lower one; with circular padding the kernel of all ones has
@@ -469,8 +469,8 @@ print("power iteration through the transposed layer finds the true norm; a blur 
 # ````
 #
 # The second term takes away the part of the step that would only stretch the direction which is already the longest. And as
-# the gradient is orthogonal to $W$, plain gradient descent can only make $\|W\|_F$ grow, which divides the next gradients by a larger
-# $\sigma_1$: the effective learning rate of a normalised layer falls by itself.
+# the gradient is orthogonal to $W$, a step of length $h$ gives $\|W-h\nabla_W\|_F^2=\|W\|_F^2+h^2\|\nabla_W\|_F^2$: plain gradient descent can only make
+# $\|W\|_F$ grow. As a rule $\sigma_1$, by which the next gradients are divided, grows with it, and the effective learning rate of a normalised layer falls by itself.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 torch.manual_seed(0)
@@ -503,7 +503,8 @@ print("the gradient is the formula's, orthogonal to W, and plain descent makes W
 # The generator learns from $\nabla_xD$ at its own samples. Take data and fakes that do not overlap, the normal state early in training, and train
 # the discriminator for long. Without a bound its logits grow without end: the saturating loss dies, and the slope between
 # the two sets explodes. With slope at most one, $|D(x)-D(y)|\le\|x-y\|$ whatever the training: logits stay within the
-# distance of the sets.
+# distance of the sets. Measured are the logits, the slope, and the *force* on a fake $x$: the length of the gradient of the generator's loss with
+# respect to $x$.
 
 # %%
 def overtrain(normalise, steps=1500, seed=0):
@@ -645,7 +646,8 @@ assert needed == 20 and 1 - estimates[-1] < 0.01
 #
 # ````{solution} ex-lip-batchnorm
 # :class: dropdown
-# The layer's Jacobian on the batch is $\frac1s\bigl(I-\frac1n\mathbf1\mathbf1^{\mathsf T}-\frac1n\hat x\hat x^{\mathsf T}\bigr)$, a projection divided by
+# With $n$ numbers in the batch, their standard deviation $s$, the normalised batch $\hat x$ and the vector of ones $\mathbf1$, the
+# layer's Jacobian is $\frac1s\bigl(I-\frac1n\mathbf1\mathbf1^{\mathsf T}-\frac1n\hat x\hat x^{\mathsf T}\bigr)$, a projection divided by
 # $s$: its norm is $1/s$ (up to the small constant that is added to the variance). The narrower the batch, the steeper: whatever spectral normalisation
 # has scaled down is scaled up again.
 # ````
