@@ -137,7 +137,7 @@ def _scale(where: str, name: str, known: Mapping[str, Parameter], entry: Any) ->
     if not isinstance(entry, dict):
         raise InputError(f"{where} must be a mapping of fixed, sweep and seeds, got {_kind(entry)}.")
     _refuse_unknown(where, entry, [f.name for f in fields(Scale)])
-    check = _Checker(where, known)
+    check = _Checker(where, known, defaults_first=name == "cpu")
     seeds = check.lists({"seed": entry["seeds"]}, "seeds") if "seeds" in entry else {}
     scale = Scale(
         fixed=check.fixed(entry.get("fixed")),
@@ -163,6 +163,7 @@ class _Checker:
 
     where: str
     known: Mapping[str, Parameter]
+    defaults_first: bool  # at the scale that the notebook's defaults are
 
     def value(self, place: str, name: Any, value: Any) -> Any:
         if name not in self.known:
@@ -197,7 +198,7 @@ class _Checker:
 
     def default_first(self, place: str, name: str, value: Any) -> None:
         default = self.known[name].default
-        if value != default:
+        if self.defaults_first and value != default:
             raise InputError(
                 f"{place} starts with {value!r}, but the notebook's default of {name!r} is {default!r}. The chapter "
                 "shows the first run: put the default first, or change it in the notebook."
