@@ -85,7 +85,8 @@ def race(
             f"{every}. Give a distance to reach, and steps of at least twice the interval."
         )
     before = _warm(gan, batches, warm_up)
-    history, looks, clock, cpu = History(), [], 0.0, 0.0
+    history, clock, cpu = History(), 0.0, 0.0
+    looks: list[Look] = []
     while history.step < steps and reached(looks, min(thresholds)) is None:
         start, cpu_start = time.perf_counter(), time.process_time()
         try:
