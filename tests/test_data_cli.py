@@ -7,16 +7,23 @@ import zipfile
 import pytest
 from PIL import Image
 
+from ganbook import cli
 from ganbook.data.catalog import CATALOG
 
 
 @pytest.fixture
-def ganbook(tmp_path):
+def ganbook(tmp_path, monkeypatch, capsys):
+    """`ganbook data ARGUMENTS` with a cache of its own."""
+    monkeypatch.setenv("GANBOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GANBOOK_DATA", raising=False)
+
     def run(*arguments):
-        environment = {"GANBOOK_CACHE": str(tmp_path / "cache"), "PATH": "", "HOME": str(tmp_path)}
-        return subprocess.run(
-            [sys.executable, "-m", "ganbook.cli", "data", *arguments], capture_output=True, text=True, env=environment
-        )
+        monkeypatch.setattr(sys, "argv", ["ganbook", "data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leave:
+            cli.main()
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, leave.value.code or 0, out, err)
 
     return run
 
