@@ -142,7 +142,7 @@ def test_repeated_steps_find_a_colour_change():
 
 def test_the_cycles_gradient_reaches_both_generators():
     """The gradient of a → b → a alone, and of both cycles and identities, written out."""
-    model, (a, b) = cyclegan(identity_weight=0.5, lr_g=1e-9), batch(2)
+    model, (a, b) = cyclegan(cycle_weight=10.0, identity_weight=0.5, lr_g=1e-9), batch(2)
     there, back = model.forward, model.backward
     cycle = l1(back(there(a)), a) + l1(there(back(b)), b)
     identity = l1(there(b), b) + l1(back(a), a)
