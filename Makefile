@@ -13,7 +13,7 @@ batch = $(BIN)/python -m book.tools.batch $(1) $(SCALE) $(if $(PROFILE),--profil
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab experiments notebooks check lock clean
+.PHONY: help book pdf epub slides test lab experiments notebooks check lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +22,15 @@ help: ## list the targets
 book: $(STAMP) ## run the notebooks at SCALE=cpu and build book/_build/html
 	@$(call batch,book)
 	@$(BIN)/python -m book.tools.build report $(SCALE)
+
+pdf: book ## the whole book as book/_build/ganbook.pdf, printed by Chromium
+	@$(BIN)/python -m book.tools.pdf $(SCALE)
+
+epub: book ## the whole book for e-readers, book/_build/ganbook.epub
+	@$(BIN)/python -m book.tools.epub $(SCALE)
+
+slides: book ## slides of the theory part for lecturers, book/_build/html/slides
+	@$(BIN)/python -m book.tools.slides $(SCALE)
 
 test: $(STAMP) ## unit tests, claims of the notebooks, a walk over the pages in Chromium (LONG=1: all of it)
 	@$(BIN)/python -m book.tools.batch book smoke

@@ -12,7 +12,8 @@ from docutils import nodes
 from docutils.core import publish_doctree
 from sphinx.application import Sphinx
 
-LITERAL = re.compile(r"(``.+?``|`[^`]+`|(?<![\w*])\*[^\s*](?:[^*\n]*[^\s*])?\*(?![\w*]))")
+STARRED = r"[^\s*](?:[^*\n]*[^\s*])?"
+LITERAL = re.compile(rf"(``.+?``|`[^`]+`|(?<![\w*])(?:\*{STARRED}\*|\*\*{STARRED}\*\*)(?![\w*]))")
 
 
 def protect(lines: list[str]) -> list[str]:

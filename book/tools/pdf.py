@@ -1,76 +1,61 @@
 """The built book as one PDF, printed by Chromium: `python -m book.tools.pdf`, after `make book`.
 
 Pages are put one behind the other in reading order, links between them become links within the file, and what is folded
-on a page is unfolded. The outline is made from the headings.
+on a page is unfolded. The outline is made from the headings. Chromium cannot write the numbers of pages into a list of
+contents, so they are printed once more by themselves and laid over it.
 """
 
 from __future__ import annotations
 
 import os
-import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup, Tag
 
+from book.tools.articles import article, mathematics, reading_order, redirect, title
 from book.tools.build import Paths
 from book.tools.stills import chromium
 from ganbook.errors import DataError
 
-FURNITURE = ".headerlink, .page-tools, .widget-controls, .moving button, script, button"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TITLE, AUTHOR = "The GAN book", "The GAN book authors"
 STYLES: tuple[str, ...] = (
     "styles/theme.css",
     "styles/pydata-sphinx-theme.css",
     "pygments.css",
     "styles/sphinx-book-theme.css",
 )
-STYLES += ("proof.css", "exercise.css", "sphinx-design.min.css", "book.css")
-PRINT = """
-@page { size: A4; margin: 20mm 18mm 22mm; }
-html, body { background: #fff; font-size: 10pt; }
-article { break-before: page; }
-.bd-article pre { font-size: 7.4pt; white-space: pre-wrap; }
-nav.contents { break-before: page; } nav.contents ol { list-style: none; padding-left: 1em; }
-.title { padding-top: 60mm; text-align: center; } .title h1 { font-size: 34pt; }
-.tag_hide-input > details > summary, details.hide > summary { display: none; }
-.bd-article table { font-size: 8pt; overflow: visible; }
-mjx-container[display="true"] { overflow: visible !important; }
-"""
-
-
-def reading_order(html: Path) -> Iterator[Path]:
-    """The pages as their links to the next one lead through the book."""
-    page: Path | None = html / "index.html"
-    while page is not None:
-        yield page
-        found = re.search(r'<link rel="next"[^>]*href="([^"]+)"', page.read_text())
-        page = Path(os.path.normpath(page.parent / found[1])) if found else None
-
-
-def chapter(html: Path, page: Path) -> Tag:
-    """The article of a page, with anchors and addresses that hold in the whole."""
-    article = BeautifulSoup(page.read_text(), "html.parser").select_one("article.bd-article")
-    if article is None:
-        raise DataError(f"{page} has no article. Build the book anew with `make book`.")
-    prefix = anchor(html, page)
-    article["id"] = prefix
-    for element in article.select(FURNITURE):
-        element.decompose()
-    for still in article.select("noscript"):
-        still.unwrap()
-    for folded in article.select("details"):
-        folded["open"] = ""
-    for element in article.select("[id]"):
-        if element is not article:
-            element["id"] = f"{prefix}--{element['id']}"
-    for link in article.select("a[href]"):
-        link["href"] = target(html, page, str(link["href"]))
-    for source in article.select("source"):
-        source.decompose()
-    for picture in article.select("img[src]"):
-        path = os.path.normpath(page.parent / str(picture["src"]))
-        picture["src"] = os.path.relpath(path, html).replace("walk.webp", "walk.png")
-    return article
+STYLES += ("mystnb.*.css", "proof.css", "exercise.css", "sphinx-design.min.css", "book.css", "forms/print.css")
+FOOTER = (
+    '<div style="color: #555; font: 8px serif; width: 100%; text-align: center"><span class="pageNumber"></span></div>'
+)
+READY = "() => MathJax.startup.promise.then(() => document.fonts.ready).then(() => null)"
+SAY = """() => {
+  for (const formula of MathJax.startup.document.math) {
+    formula.typesetRoot.querySelector("mjx-assistive-mml")?.remove();
+    formula.typesetRoot.setAttribute("role", "img");
+    formula.typesetRoot.setAttribute("aria-label", formula.math.trim());
+  }
+}"""
+SHRINK = """() => {
+  for (const table of document.querySelectorAll(".bd-article table")) {
+    const room = table.parentElement.clientWidth;
+    if (table.offsetWidth > room && room > 0) table.style.zoom = room / table.offsetWidth;
+  }
+}"""
+WIDTH = 642  # pixels between the margins of A4
+NUMBER = """numbers => {
+  document.documentElement.classList.add("numbers-only");
+  for (const link of document.querySelectorAll("nav.book-contents a"))
+    link.nextElementSibling.textContent = numbers[link.hash.slice(1)];
+}"""
 
 
 def anchor(html: Path, page: Path) -> str:
@@ -89,64 +74,191 @@ def target(html: Path, page: Path, address: str) -> str:
     return f"#{anchor(html, there)}" + (f"--{fragment}" if fragment else "")
 
 
+def chapter(html: Path, page: Path) -> Tag:
+    """The article of a page, with anchors and addresses that hold in the whole."""
+    text = article(page)
+    prefix = anchor(html, page)
+    for still in text.select("noscript"):
+        if still.p is not None:
+            still.p.decompose()  # "a still picture": on paper all are
+        still.unwrap()
+    for folded in text.select("details"):
+        folded["open"] = ""
+    for source in text.select("source"):
+        source.decompose()
+    known = set()
+    for element in text.select("[id]"):
+        if element["id"] in known:
+            del element["id"]
+        else:
+            known.add(element["id"])
+            element["id"] = f"{prefix}--{element['id']}"
+    text["id"] = prefix
+    for link in text.select("a[href]"):
+        if not _leads_on(str(link["href"])):
+            link.unwrap()  # to a file beside the pages
+    redirect(text, lambda link: target(html, page, link), lambda file: _picture(html, page, file))
+    return text
+
+
+def _leads_on(address: str) -> bool:
+    path = address.partition("#")[0]
+    return not path or ":" in path or path.endswith(".html")
+
+
+def _picture(html: Path, page: Path, source: str) -> str:
+    """Its place under ``html``; of a moving picture the still one."""
+    path = page.parent / source
+    still = path.with_suffix(".png")
+    return os.path.relpath(os.path.normpath(still if path.suffix == ".webp" and still.is_file() else path), html)
+
+
+def parts(html: Path) -> dict[Path, str]:
+    """The first page of each part of the book, and the part's name, as in the list beside the pages."""
+    index = BeautifulSoup((html / "index.html").read_text(), "html.parser")
+    found = {}
+    for caption in index.select("nav.bd-links p.caption"):
+        first = caption.find_next("a", class_="internal")
+        if isinstance(first, Tag):
+            found[html / str(first["href"])] = caption.get_text().strip()
+    return found
+
+
+def contents(html: Path, chapters: dict[Path, Tag]) -> str:
+    """The list of contents, by parts; the numbers of pages are still missing."""
+    captions = parts(html)
+    lines = []
+    for page, text in chapters.items():
+        if page in captions:
+            lines.append(f'<li class="part">{escape(captions[page])}</li>')
+        lines.append(
+            f'<li><a href="#{text["id"]}">{escape(title(text))}</a><span class="number"></span></li>'
+            if page != html / "index.html"
+            else ""
+        )
+    return f'<nav class="book-contents"><h2>Contents</h2><ol>{"".join(lines)}</ol></nav>'
+
+
 def whole(html: Path) -> str:
-    """One HTML page with all chapters, to be opened beside ``html``."""
-    chapters = [chapter(html, page) for page in reading_order(html)]
-    titles = [(article["id"], h1.get_text()) for article in chapters if (h1 := article.select_one("h1")) is not None]
-    contents = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in titles)
-    styles = "".join(f'<link rel="stylesheet" href="_static/{name}">' for name in STYLES)
-    config = re.search(r"<script>(window\.MathJax = .*?)</script>", (html / "reading.html").read_text())
-    mathematics = config[1] if config else ""
-    return f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>The GAN book</title>
-<base href="{html.resolve().as_uri()}/">{styles}<style>{PRINT}</style><script>{mathematics}</script>
-<script defer src="_static/mathjax/tex-chtml-full.js"></script></head><body>
-<div class="title"><p>The GAN book authors</p><h1>The GAN book</h1></div>
-<nav class="contents"><h2>Contents</h2><ol>{contents}</ol></nav>
-{"".join(str(article) for article in chapters)}</body></html>"""
-
-
-def print_book(html: Path, out: Path) -> None:
-    """Write the PDF.
+    """One HTML page with all chapters.
 
     Raises:
-        DataError: the book is not built, or there is no Chromium on this machine.
+        DataError: the book is not built.
+    """
+    chapters = {page: chapter(html, page) for page in reading_order(html)}
+    sheets = (file.relative_to(html) for name in STYLES for file in sorted((html / "_static").glob(name)))
+    styles = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets)
+    return f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{TITLE}</title>
+<base href="{html.resolve().as_uri()}/">{styles}<script>{mathematics(html)}</script>
+<script defer src="_static/mathjax/tex-chtml-full.js"></script></head><body class="whole">
+<header class="title"><img src="_static/logo.svg" alt=""><p class="name">{TITLE}</p><p>{AUTHOR}</p></header>
+{contents(html, chapters)}
+{"".join(str(text) for text in chapters.values())}</body></html>"""
+
+
+def page_numbers(printed: Path) -> dict[str, int]:
+    """On which page each article of a printed book begins, the first page being 1."""
+    from pypdf import PdfReader
+
+    reader = PdfReader(printed)
+    found = {}
+    for name, destination in reader.named_destinations.items():
+        number = reader.get_destination_page_number(destination)
+        if (name := name.lstrip("/")).startswith("page-") and "--" not in name and number is not None:
+            found[name] = number + 1
+    return found
+
+
+def with_numbers(printed: Path, numbers: Path, out: Path) -> None:
+    """Lay the printed numbers of the contents over it."""
+    from pypdf import PdfReader, PdfWriter
+
+    writer = PdfWriter(clone_from=printed)
+    for page, over in zip(writer.pages, PdfReader(numbers).pages, strict=False):  # the contents come first
+        page.merge_page(over)
+    writer.add_metadata({"/Title": TITLE, "/Author": AUTHOR})
+    writer.write(out)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium, to print with.
+
+    Raises:
+        DataError: there is none on this machine.
     """
     from playwright.sync_api import sync_playwright
 
     executable, flags = chromium()
     if executable is None:
         raise DataError("There is no Chromium here to print with. On Debian and Ubuntu: apt install chromium")
-    if not (html / "index.html").is_file():
-        raise DataError(f"There are no pages under {html}. Build them with `make book`.")
-    source = out.with_suffix(".html")
-    source.write_text(whole(html))
-    number = '<div style="font-size: 8px; width: 100%; text-align: center"><span class="pageNumber"></span></div>'
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        page = browser.new_page()
-        page.set_default_timeout(0)
-        page.goto(source.resolve().as_uri())
-        page.evaluate("() => MathJax.startup.promise.then(() => document.fonts.ready).then(() => null)")
-        page.pdf(
-            path=out,
-            prefer_css_page_size=True,
-            print_background=True,
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=number,
-            outline=True,
-            tagged=True,
-        )
-        browser.close()
+        started = playwright.chromium.launch(executable_path=executable, args=flags)
+        yield started
+        started.close()
+
+
+@contextmanager
+def open_whole(html: Path, browser: Browser) -> Iterator[Page]:
+    """The whole book in Chromium, its formulas set; the file that it comes from is taken away afterwards.
+
+    Raises:
+        DataError: the book is not built.
+    """
+    source = html.parent / "whole.html"
+    source.write_text(whole(html))
+    page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
+    page.emulate_media(media="print")
+    page.set_default_timeout(0)  # hundreds of pages
+    page.goto(source.resolve().as_uri())
+    page.evaluate(READY)
+    yield page
+    page.close()
     source.unlink()
 
 
-if __name__ == "__main__":
-    import sys
+def print_book(html: Path, browser: Browser, out: Path) -> None:
+    """Write the PDF.
 
-    HTML = Paths.at("cpu").index.parent
+    Raises:
+        DataError: the book is not built.
+    """
+    body, numbers = (out.with_suffix(suffix) for suffix in (".body.pdf", ".numbers.pdf"))
+    with open_whole(html, browser) as page:
+        page.evaluate(SHRINK)  # wide tables, to the width of the paper
+        page.evaluate(SAY)  # a formula is one thing with its TeX as its words, not a hundred
+        _print(page, body, footer=FOOTER, background=True)
+        page.evaluate(NUMBER, page_numbers(body))
+        _print(page, numbers, footer="<span></span>", background=False)
+    with_numbers(body, numbers, out)
+    body.unlink()
+    numbers.unlink()
+
+
+def _print(page: Page, out: Path, *, footer: str, background: bool) -> None:
+    page.pdf(
+        path=out,
+        prefer_css_page_size=True,
+        print_background=background,
+        display_header_footer=True,
+        header_template="<span></span>",
+        footer_template=footer,
+        outline=True,
+        tagged=True,
+    )
+
+
+def main(arguments: Iterator[str]) -> None:
+    """Print the book of a scale, `cpu` unless another is named."""
+    html = Paths.at(next(arguments, "cpu")).index.parent
+    out = html.parent / "ganbook.pdf"
     try:
-        print_book(HTML, HTML.parent / "ganbook.pdf")
+        with browser() as chromium_here:
+            print_book(html, chromium_here, out)
     except DataError as error:
         sys.exit(f"Error: {error}")
-    print(f"The book is printed. Next: open {HTML.parent / 'ganbook.pdf'}")
+    print(f"The book is printed. Next: open {out}")
+
+
+if __name__ == "__main__":
+    main(iter(sys.argv[1:]))

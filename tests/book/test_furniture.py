@@ -43,6 +43,7 @@ def test_with_a_repository_a_chapter_opens_elsewhere_and_can_be_mended():
 
 def test_formulas_in_docstrings_are_no_markup():
     (line,) = docstrings.protect(["the gap |x| of p_ and a*b, *not* `name` nor ``E|x|*y``"])
+    assert docstrings.protect(["the **logits** of **options and 2**3"]) == [r"the **logits** of \*\*options and 2\*\*3"]
     assert line == r"the gap \|x\| of p\_ and a\*b, *not* ``name`` nor ``E|x|*y``"
 
 
