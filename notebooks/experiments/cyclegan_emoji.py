@@ -197,8 +197,8 @@ for column, direction in (("cycle_a", "forward"), ("cycle_b", "backward")):
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Held-out emoji: the input, its translation, the way back, both without the cycle loss, and the true picture that nobody showed the network.", "name": "fig-cyclegan-sheet"}, "image": {"alt": "Six rows of emoji: inputs, translations and round trips with and without the cycle loss, and the true pictures."}}
 SHOWN = np.linspace(0, min(len(a), len(b)) - 1, min(16, len(a))).astype(int)
 rows = {"input": a[SHOWN]}
-for name in GAMES:
-    rows |= {f"{name}: G(a)": made[name][SHOWN], f"{name}: F(G(a))": around[name][SHOWN]}
+for name, short in zip(GAMES, ("cycle", "no cycle"), strict=True):
+    rows |= {f"G(a), {short}": made[name][SHOWN], f"F(G(a)), {short}": around[name][SHOWN]}
 rows |= {"truth": b[SHOWN]} if PAIRED else {"pictures of b": b[SHOWN]}
 sheet = image_sheet(torch.cat(list(rows.values())), columns=len(SHOWN))
 _, axes = plt.subplots(figsize=(9, 0.5 * len(rows)), layout="constrained")
