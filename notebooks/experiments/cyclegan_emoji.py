@@ -84,8 +84,8 @@ cycle_weight: float = 5.0  # λ; the paper's 10 stands beside squares that are n
 identity_weight: float = 0.5  # of the identity loss, relative to λ
 pool: int = 50  # earlier pictures that each discriminator is shown again
 batch_size: int = 8  # pictures of each domain per step; 1 in the paper
-steps: int = 90  # generator steps of each game
-looks: int = 6  # how often the losses are noted
+steps: int = 70  # generator steps of each game
+looks: int = 7  # how often the losses are noted
 lr: float = 2.0e-3  # Adam's learning rate, all networks; falls linearly to 0
 seed: int = 0  # of networks, pools and data order
 device: str = "auto"  # auto, cpu or cuda
@@ -197,8 +197,8 @@ for column, direction in (("cycle_a", "forward"), ("cycle_b", "backward")):
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Held-out emoji: the input, its translation, the way back, both without the cycle loss, and the true picture that nobody showed the network.", "name": "fig-cyclegan-sheet"}, "image": {"alt": "Six rows of emoji: inputs, translations and round trips with and without the cycle loss, and the true pictures."}}
 SHOWN = np.linspace(0, min(len(a), len(b)) - 1, min(16, len(a))).astype(int)
 rows = {"input": a[SHOWN]}
-for name in GAMES:
-    rows |= {f"{name}: G(a)": made[name][SHOWN], f"{name}: F(G(a))": around[name][SHOWN]}
+for name, short in zip(GAMES, ("cycle", "no cycle"), strict=True):
+    rows |= {f"G(a), {short}": made[name][SHOWN], f"F(G(a)), {short}": around[name][SHOWN]}
 rows |= {"truth": b[SHOWN]} if PAIRED else {"pictures of b": b[SHOWN]}
 sheet = image_sheet(torch.cat(list(rows.values())), columns=len(SHOWN))
 _, axes = plt.subplots(figsize=(9, 0.5 * len(rows)), layout="constrained")
