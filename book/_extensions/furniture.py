@@ -58,6 +58,17 @@ def links(repository: str, branch: str, origin: str) -> list[tuple[str, str, str
     return [*found, ("report a mistake", issue, "Opens an issue that names this page")]
 
 
+def forms(address: str) -> list[tuple[str, str, str]]:
+    """Label, address and explanation of the book's other forms, which lie beside the published pages."""
+    if not address:
+        return []
+    return [
+        ("PDF", f"{address}ganbook.pdf", "The whole book, printed"),
+        ("EPUB", f"{address}ganbook.epub", "The whole book for e-readers"),
+        ("slides", f"{address}slides/index.html", "The theory part for lecturers"),
+    ]
+
+
 def tools(minutes: int, downloads: list[tuple[str, str]], public: list[tuple[str, str, str]]) -> str:
     """The line under a page's title."""
     plural = "minute" if minutes == 1 else "minutes"
@@ -86,8 +97,12 @@ def furnish(
         file = Path(origin).with_suffix(suffix)
         if origin.startswith("notebooks/") and (Path(app.srcdir) / "_extra" / file).is_file():
             downloads.append((label, f"{root}{file}"))
-    line = tools(reading_minutes(doctree), downloads, links(repository, branch, origin) if origin else [])
+    public = links(repository, branch, origin) if origin else []
+    if pagename == app.config.root_doc:
+        public = [*forms(site(repository)), *public]
+    line = tools(reading_minutes(doctree), downloads, public)
     context["body"] = context["body"].replace("</h1>", "</h1>\n" + line, 1)
+    context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     context["metatags"] = context.get("metatags", "") + card(context, doctree, site(repository), pagename)
 
 

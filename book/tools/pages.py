@@ -15,6 +15,7 @@ from ganbook.results import METRICS, Record, read_record, refuse_contradiction
 from ganbook.tables import metrics_of, summary, varied, with_spread
 
 Staged = dict[str, Callable[[], bytes]]
+UPRIGHT = 7  # columns that a page shows side by side
 SCALE_TITLES = {
     "smoke": "Smoke test (a few steps; proves only that it runs)",
     "cpu": "CPU (minutes on two cores)",
@@ -130,7 +131,10 @@ def _summary_table(records: Sequence[Record]) -> str:
         cells += [_spread(float(row[metric]), float(row[f"{metric}_ci"])) for metric in metrics]
         rows.append([*cells, str(row["n"]), *([row["protocol"]] if several else [])])
     note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\n*Protocol:* {text}."
-    return gallery.sortable([column.replace("_", " ") for column in columns], rows) + note
+    head = [column.replace("_", " ") for column in columns]
+    if len(rows) == 1 and len(head) > UPRIGHT:  # one variant with many metrics reads better from top to bottom
+        return gallery.table(["metric", "value"], list(zip(head, rows[0], strict=True))) + note
+    return gallery.sortable(head, rows) + note
 
 
 def _comparison(records: Sequence[Record]) -> list[str]:

@@ -50,6 +50,7 @@ SHRINK = """() => {
     if (table.offsetWidth > room && room > 0) table.style.zoom = room / table.offsetWidth;
   }
 }"""
+WIDEST = 9  # columns
 WIDTH = 642  # pixels between the margins of A4
 NUMBER = """numbers => {
   document.documentElement.classList.add("numbers-only");
@@ -94,11 +95,28 @@ def chapter(html: Path, page: Path) -> Tag:
             known.add(element["id"])
             element["id"] = f"{prefix}--{element['id']}"
     text["id"] = prefix
+    for table in text.select("table"):
+        turn(table)
     for link in text.select("a[href]"):
         if not _leads_on(str(link["href"])):
             link.unwrap()  # to a file beside the pages
     redirect(text, lambda link: target(html, page, link), lambda file: _picture(html, page, file))
     return text
+
+
+def turn(table: Tag) -> None:
+    """Set a table that is wide and low upright: paper has no scroll bar."""
+    rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tr")]
+    columns = len(rows[0]) if rows else 0
+    if columns <= max(WIDEST, len(rows)) or any(len(row) != columns for row in rows):
+        return
+    upright = BeautifulSoup(features="html.parser").new_tag("tbody")
+    for cells in zip(*rows, strict=True):
+        row = BeautifulSoup(features="html.parser").new_tag("tr")
+        row.extend(cell.extract() for cell in cells)
+        upright.append(row)
+    table.clear()
+    table.append(upright)
 
 
 def _leads_on(address: str) -> bool:
@@ -132,7 +150,7 @@ def contents(html: Path, chapters: dict[Path, Tag]) -> str:
         if page in captions:
             lines.append(f'<li class="part">{escape(captions[page])}</li>')
         lines.append(
-            f'<li><a href="#{text["id"]}">{escape(title(text))}</a><span class="number"></span></li>'
+            f'<li><a href="#{text["id"]}">{escape(title(text))}</a><span class="number">0</span></li>'
             if page != html / "index.html"
             else ""
         )

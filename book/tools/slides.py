@@ -100,8 +100,6 @@ def deck(html: Path, page: Path) -> str:
     text = article(page)
     chapter = os.path.relpath(page, html / FOLDER)
     redirect(text, lambda link: _beside(html, page, link), lambda file: _beside(html, page, file))
-    for element in text.select("noscript img[src]"):
-        element["alt"] = element.get("alt", "")
     shown = slides(text)
     written = "\n".join(_stack(slide, chapter) for slide in shown)
     scripts = "".join(f'<script defer src="../_static/widgets/{name}"></script>' for name in WIDGETS)

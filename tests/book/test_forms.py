@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from bs4 import BeautifulSoup
 
 from book.tools import epub, pdf, slides
 from ganbook.errors import DataError
@@ -139,6 +140,18 @@ def test_a_printed_book_says_on_which_page_a_chapter_begins(built, browser, tmp_
     assert "Front" in front
     assert "Theorem 1 (Best)" in one
     assert [p.name for p in tmp_path.iterdir()] == ["book.pdf"]
+
+
+def test_a_wide_table_stands_upright_on_paper():
+    cells = "".join(f"<th>m{i}</th>" for i in range(12)), "".join(f"<td>{i}</td>" for i in range(12))
+    soup = BeautifulSoup(
+        f"<table><tr>{cells[0]}</tr><tr>{cells[1]}</tr></table><table><tr><td>1</td></tr></table>", "html.parser"
+    )
+    wide, low = soup.select("table")
+    pdf.turn(wide)
+    pdf.turn(low)
+    assert [row.get_text() for row in wide.select("tr")] == [f"m{i}{i}" for i in range(12)]
+    assert low.get_text() == "1"
 
 
 def test_forms_of_a_book_that_is_not_built_say_what_to_do(tmp_path):

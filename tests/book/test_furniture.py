@@ -41,6 +41,13 @@ def test_with_a_repository_a_chapter_opens_elsewhere_and_can_be_mended():
     assert [label for label, _, _ in page] == ["edit", "report a mistake"]
 
 
+def test_the_published_first_page_offers_the_other_forms():
+    assert furniture.forms("") == []
+    addresses = [url for _, url, _ in furniture.forms("https://owner.github.io/name/")]
+    assert addresses[0] == "https://owner.github.io/name/ganbook.pdf"
+    assert addresses[-1] == "https://owner.github.io/name/slides/index.html"
+
+
 def test_formulas_in_docstrings_are_no_markup():
     (line,) = docstrings.protect(["the gap |x| of p_ and a*b, *not* `name` nor ``E|x|*y``"])
     assert docstrings.protect(["the **logits** of **options and 2**3"]) == [r"the **logits** of \*\*options and 2\*\*3"]

@@ -63,6 +63,16 @@ def test_the_table_has_mean_spread_and_number_of_seeds(staged):
     assert "n_fake 500" in page
 
 
+def test_one_variant_with_many_metrics_stands_upright(tmp_path):
+    record(tmp_path, "loss-hinge_seed-0", accuracy=0.9)
+    metrics = {f"m{i}": i / 10 for i in range(9)} | {"protocol": {"n_fake": 500}}
+    (tmp_path / "cpu/tiny/loss-hinge_seed-0/metrics.json").write_text(json.dumps(metrics))
+    found = pages.results({"tiny": experiment()}, "cpu", local=tmp_path, committed=tmp_path / "none")
+    page = found["results/tiny.md"]().decode()
+    assert "| metric | value |" in page
+    assert "| m3 | 0.3 |" in page
+
+
 def test_what_is_missing_is_pending_and_what_is_not_declared_is_absent(staged):
     overview = staged["results/index.md"].decode()
     assert "4 runs, 1 *pending*: `make experiments SCALE=cpu`" in overview
