@@ -27,8 +27,7 @@
 #
 # At 64 pixels the thesis' network drew the same few faces again and again. A lower learning rate did not help;
 # minibatch discrimination {cite:p}`salimans2016improved`, which had helped at 32 pixels, did not help at 64; churches did
-# not collapse, but were poor. It gave up on the network and grew one instead ([the next chapter but
-# two](pggan64)). Since then two cures have become standard that it did not try: a penalty on the discriminator's slope at real
+# not collapse, but were poor. It gave up on the network and grew one instead ([as here](pggan64)). Since then two cures have become standard that it did not try: a penalty on the discriminator's slope at real
 # images, $R_1$ {cite:p}`mescheder2018which`, and augmenting all that the discriminator sees
 # {cite:p}`zhao2020differentiable`.
 
