@@ -219,7 +219,7 @@ def write(
         folder,
         parameters={key: value for key, value in parameters.items() if key not in ("device", "out")},
         rows=[({} if single else {"variant": name}) | row for name, result in played.items() for row in result.rows],
-        metrics={**metrics, "real_ms_ssim": panel.real_similarity(), "protocol": panel.protocol(n)},
+        metrics={**metrics, "real_ms_ssim": panel.real_similarity, "protocol": panel.protocol(n)},
         environment=environment,
         train_seconds=sum(result.seconds for result in played.values()),
         sheet=image_sheet(torch.cat(pictures), columns=SHOWN) if pictures else None,

@@ -10,6 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -86,7 +87,7 @@ def train(
 
     Raises:
         DivergenceError: a loss became NaN or infinite; the message names the step.
-        InputError: a step count below one.
+        InputError: a step count below one, or a batch that the GPU's memory does not hold.
     """
     if min(steps, n_dis, log_every) < 1:
         raise InputError(f"steps, n_dis and log_every count from 1, got {steps}, {n_dis} and {log_every}.")
@@ -97,8 +98,10 @@ def train(
     while history.step < steps:
         for _ in range(n_dis):
             real, labels = next(batches)
-            d_loss = model.discriminator_step(real, labels)
-        g_loss = model.generator_step(real, labels)
+            with explained_memory(len(real)):
+                d_loss = model.discriminator_step(real, labels)
+        with explained_memory(len(real)):
+            g_loss = model.generator_step(real, labels)
         pending.append(torch.stack([d_loss, g_loss]))
         history.step += 1
         bar.update()
@@ -118,6 +121,28 @@ def train(
             history.seconds = time.perf_counter() - start
     bar.close()
     return history
+
+
+@contextmanager
+def explained_memory(batch_size: int) -> Iterator[None]:
+    """Turn the device's "out of memory" into a paragraph that names the batch and one that may fit.
+
+    Args:
+        batch_size: of the step within the block; on several processes, of this one's share.
+
+    Raises:
+        InputError: there was not enough memory on the device.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        half = max(2, batch_size // 2)
+        raise InputError(
+            f"The GPU's memory does not hold a training step on a batch of {batch_size} images "
+            f"({str(error).splitlines()[0]}). What a step takes grows in proportion to the batch, so half of it, "
+            f"batch_size={half}, is the one to try next; smaller networks and precision='bf16' save memory too. Other "
+            "programs on the same GPU count as well: nvidia-smi lists them."
+        ) from None
 
 
 def watch_discriminator(loss: str, *, below: float = 0.01, steps: int = 1000) -> Hook:

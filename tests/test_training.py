@@ -105,3 +105,29 @@ def test_zero_is_the_loss_of_a_won_game_for_exactly_these(name):
     value = loss.d(real, fake)
     won = (value.abs() < 0.01) & (real - fake >= 1)
     assert ((value >= 0).all() and won.any() and not (value < 0.01)[real <= fake].any()) == (name in WON_AT_ZERO)
+
+
+def test_a_batch_that_does_not_fit_is_named_with_one_that_may():
+    class Greedy:
+        def discriminator_step(self, real, labels=None):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nLong advice.")
+
+        def generator_step(self, real, labels=None):
+            return torch.zeros(())
+
+    batches = iter([(torch.zeros(48, 3, 4, 4), None)])
+    with pytest.raises(InputError, match=r"batch of 48 images \(CUDA out of memory.*batch_size=24") as raised:
+        train(Greedy(), batches, steps=1, progress=False)
+    assert "Long advice" not in str(raised.value)
+
+
+def test_a_generator_step_that_does_not_fit_is_explained_too():
+    class Greedy:
+        def discriminator_step(self, real, labels=None):
+            return torch.zeros(())
+
+        def generator_step(self, real, labels=None):
+            raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(InputError, match="batch of 3 images.*batch_size=2"):
+        train(Greedy(), iter([(torch.zeros(3, 1), None)]), steps=1, progress=False)

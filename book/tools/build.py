@@ -77,7 +77,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, claims, pages, reference, status
+    from book.tools import cards, chapters, claims, pages, reference, status, thesis
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -91,6 +91,7 @@ def stage(scale: str) -> None:
     made = {
         "book/tools/pages.py": pages.results(experiments, scale, local=RUNS, committed=COMMITTED),
         "book/tools/status.py": status.pages(runs, shown, local=RUNS, committed=COMMITTED),
+        f"book/{thesis.THESIS}": thesis.pages(shown, local=RUNS, committed=COMMITTED, thesis=BOOK / thesis.THESIS),
         "ganbook/data/catalog.py": cards.cards(),
         "book/tools/reference.py": reference.reference(experiments),
     }

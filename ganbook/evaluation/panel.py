@@ -6,6 +6,7 @@ is measured against them in the same way.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from ganbook.models.progressive import area
 from ganbook.plotting import to_uint8
 
 MOST_REAL = 10_000  # pictures that samples are compared with
-PAIRS = 200  # of images, for MS-SSIM
+PAIRS, FEW_PAIRS = 100, 40  # of images, for MS-SSIM, the dearest of the measures: at the end, and at a look
 
 
 class Panel:
@@ -54,7 +55,7 @@ class Panel:
     def look(self, images: Tensor) -> dict[str, float]:
         """Precision, recall and pairwise MS-SSIM of samples: high similarity and low recall are a collapse."""
         images = presentable(images)
-        return self._apart(self.features(images)) | {"ms_ssim": similarity(images)}
+        return self._apart(self.features(images)) | {"ms_ssim": similarity(images, pairs=FEW_PAIRS)}
 
     def judged(self, images: Tensor) -> dict[str, float]:
         """All that the panel measures: besides a `look`, the Fréchet distance and, with a judge, the mode score."""
@@ -78,6 +79,7 @@ class Panel:
         shares = precision_recall(self.real[:n], fake[:n])
         return {"precision": shares.precision, "recall": shares.recall}
 
+    @cached_property
     def real_similarity(self) -> float:
         """Pairwise MS-SSIM of the held-out pictures: the value to meet."""
         return similarity(self.images)
@@ -101,6 +103,6 @@ def presentable(images: Tensor) -> Tensor:
     return images.nan_to_num(-1.0).clamp(-1, 1)
 
 
-def similarity(images: Tensor) -> float:
+def similarity(images: Tensor, *, pairs: int = PAIRS) -> float:
     """Mean MS-SSIM of random pairs of a set, always the same pairs."""
-    return pairwise_ms_ssim(images, pairs=PAIRS, generator=torch.Generator().manual_seed(0)).mean
+    return pairwise_ms_ssim(images, pairs=pairs, generator=torch.Generator().manual_seed(0)).mean
