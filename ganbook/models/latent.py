@@ -6,7 +6,7 @@ shell, and the middle of a straight line between two of them does not.
 
 Sources: White (2016) for spherical interpolation, Shoemake (1985) for its formula; Shen & Zhou (2021), SeFa, for
 directions in closed form; Brock et al. (2019, section 3.1) for truncation; Zhu et al. (2016) and Creswell & Bharath
-(2018) for inversion by descent.
+(2019) for inversion by descent.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def invert(
     """Latents whose pictures are nearest to given ones, by Adam from several random starts; the best one counts.
 
     Minimised is ``mean (G(z, y) - x)² + prior · ‖z‖² / d``: the projection of Zhu et al. (2016) with the normal prior
-    of Creswell & Bharath (2018). The generator's weights receive nothing.
+    of Creswell & Bharath (2019). The generator's weights receive nothing.
 
     Args:
         generator: maps `(z, y)` to images in [-1, 1].

@@ -3,9 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from book.tools import latent_sheet
 from book.tools.build import BOOK
 from ganbook import divergences, losses
 from ganbook.metrics.frechet import bias_isotropic, frechet_distance
@@ -14,6 +17,7 @@ from ganbook.metrics.modes import mode_statistics
 from ganbook.models import toy
 from ganbook.nn.resnet import double
 from ganbook.nn.spectral import power_iteration, sigma
+from ganbook.pretrained import load_generator
 
 SCRIPTS = BOOK / "_assets" / "widgets"
 DOUBLE = torch.float64
@@ -139,6 +143,20 @@ def test_a_block_fades_in(js):
     expected = torch.lerp(double(old)[0, 0], new, 0.3)
     found = js("fade", old[0, 0].tolist(), new.tolist(), 0.3)
     torch.testing.assert_close(torch.tensor(found, dtype=DOUBLE), expected)
+
+
+def test_the_latent_sheet_is_what_the_shipped_generator_draws(js):
+    trained = load_generator("mnist")
+    along = latent_sheet.directions(trained)
+    z = latent_sheet.start(trained, along) + 3 * along[0] - 2 * along[1]
+    assert js("latentLength", 64, -2, 3) == pytest.approx(z.norm().item(), abs=1e-3)
+    with Image.open(latent_sheet.SHEET) as picture:
+        pixels = np.asarray(picture.convert("L"), np.float64)
+    assert pixels.shape == (90 * 28, 9 * 28) and latent_sheet.SHEET.stat().st_size <= 300_000
+    x, y = js("latentTile", 5, 2, 7, {"steps": latent_sheet.STEPS, "side": latent_sheet.SIDE})
+    drawn = (trained.sample(z[None], torch.tensor([5]))[0, 0].double().numpy() + 1) * 127.5
+    assert np.abs(pixels[y : y + 28, x : x + 28] - drawn).mean() < 5  # sixteen greys: 4 on average
+    assert (x, y) == latent_sheet.place(5, 2, 7)
 
 
 def test_the_same_chance_on_every_machine(js, browser):

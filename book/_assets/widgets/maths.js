@@ -272,6 +272,16 @@
     return fresh.map((row, i) => row.map((value, j) => (1 - alpha) * doubled[i][j] + alpha * value));
   }
 
+  // ---- the latent sheet ----------------------------------------------------------------------------------------
+
+  /** Left and upper pixel of a tile of the sheet; thickness and slant are 0 … steps - 1. */
+  function latentTile(digit, thickness, slant, { steps, side }) {
+    return [slant * side, (digit * steps + thickness) * side];
+  }
+
+  /** Length of a latent that lies √d out and is moved along two directions at right angles to it and to each other. */
+  function latentLength(d, a, b) { return Math.sqrt(d + a * a + b * b); }
+
   // ---- chance --------------------------------------------------------------------------------------------------
 
   /** Standard normal numbers from a seed (mulberry32, Box and Muller): the same on every machine. */
@@ -290,6 +300,6 @@
   root.GanMaths = {
     linspace, gaussian, trapezoidWeights, optimalDiscriminator, js, kl, wassersteinOnGrid, wasserstein1d,
     shiftedIntervals, losses, diracField, diracStep, diracTrajectory, powerIteration, singularValues, frechet,
-    frechetBias, precisionRecall, coverage, modeStatistics, double, halve, fade, normals,
+    frechetBias, precisionRecall, coverage, modeStatistics, double, halve, fade, latentTile, latentLength, normals,
   };
 })(typeof window === "undefined" ? globalThis : window);

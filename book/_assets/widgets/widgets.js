@@ -6,6 +6,7 @@
   const M = window.GanMaths;
   const range = (n) => Array.from({ length: n }, (_, i) => i);
   const zip = (a, b) => a.map((value, i) => [value, b[i]]);
+  const HERE = document.currentScript.src.replace(/[^/]*$/, "");
   const two = (value) => value.toFixed(2).replace("-", "−");
 
   widget("densities", (w) => {
@@ -214,5 +215,31 @@
       paint(parts[2].canvas, channels);
       w.read([["shown", `${two(1 - alpha)} × old + ${two(alpha)} × new`]]);
     });
+  });
+
+  widget("latent", (w) => {
+    const SHEET = { steps: 9, side: 28 };
+    const MIDDLE = (SHEET.steps - 1) / 2;
+    const signed = (place) => (place > MIDDLE ? "+" : "") + show(place - MIDDLE);
+    const places = { min: 0, max: SHEET.steps - 1, step: 1, value: MIDDLE, text: signed };
+    w.slider("thickness", "along the direction of thickness", places);
+    w.slider("slant", "along the direction of slant", places);
+    w.slider("digit", "digit asked for", { min: 0, max: 9, step: 1, value: 7 });
+    const canvas = element("canvas", { width: SHEET.side, height: SHEET.side, role: "img" });
+    w.stage.append(element("div", { class: "widget-pictures" }, element("div", { class: "widget-picture" }, canvas)));
+    const image = new Image();
+    image.addEventListener("load", () => w.changed());
+    w.run(({ thickness, slant, digit }) => {
+      const moved = `${signed(thickness)} along thickness and ${signed(slant)} along slant`;
+      canvas.setAttribute("aria-label", `The digit ${digit}, its latent moved by ${moved}.`);
+      const [x, y] = M.latentTile(digit, thickness, slant, SHEET);
+      if (image.naturalWidth) canvas.getContext("2d").drawImage(image, x, y, SHEET.side, SHEET.side, 0, 0, SHEET.side, SHEET.side);
+      w.read([
+        ["latent moved by", `${signed(thickness)} and ${signed(slant)}`],
+        ["length of the latent", two(M.latentLength(64, thickness - MIDDLE, slant - MIDDLE)), "fake"],
+        ["of a usual draw", "about 8"],
+      ]);
+    });
+    image.src = `${HERE}latent-sheet.png`;
   });
 })();
