@@ -101,9 +101,9 @@ def test_the_bar_is_met_or_missed_by_how_much(page, values, words):
 
 def test_a_row_with_an_unknown_field_is_refused(tmp_path):
     (tmp_path / "t.yml").write_text(
-        "source: x\nrows:\n  S4.9: {asks: a, place: b, says: c, experiment: d, varient: e}\n"
+        "source: x\nrows:\n  S4.9: {asks: a, place: b, says: c, experiment: d, variantt: e}\n"
     )
-    with pytest.raises(DataError, match="row S4.9.*varient"):
+    with pytest.raises(DataError, match="row S4.9.*variantt"):
         read_thesis(tmp_path / "t.yml")
 
 
