@@ -179,6 +179,13 @@ base = fft2(packet(XI)).abs()
 felt = [((fft2(packet((1 + e) * XI)).abs() - base).norm() / base.norm()).item() for e in EPSILONS]
 said = [math.sqrt(2 * (1 - math.exp(-((e * WINDOW * XI) ** 2) / 4))) for e in EPSILONS]
 moved = (fft2(move(packet(XI), (5, 9))).abs() - base).norm() / base.norm()
+invariant = torch.stack(
+    [move(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), c) for c in shifts]
+).mean(0)
+print(
+    "the average of all translates, which is all that a linear invariant sees, is constant:",
+    bool(((invariant - invariant[0, 0]).abs() < 1e-12).all()),
+)
 print("a translation changes the modulus by less than 1e-10:", moved.item() < 1e-10)
 print("a stretch changes it as the proposition says:", max(abs(a - b) for a, b in zip(felt, said)) < 1e-6)
 
