@@ -83,7 +83,7 @@ PLANE = Target(
     width_g=128,
     width_d=128,
     weights=(("wgan_gp", 0.1), ("r1_r2", 0.05)),
-    unroll_lr=0.1,
+    unroll_lr=0.003,
     mixture=grid,
 )
 TARGETS: dict[str, Target] = {
@@ -99,7 +99,7 @@ TARGETS: dict[str, Target] = {
         width_g=16,
         width_d=8,
         weights=(("wgan_gp", 10.0), ("r1_r2", 1.0)),
-        unroll_lr=0.02,
+        unroll_lr=0.002,
     ),
 }
 
