@@ -264,8 +264,8 @@ metrics["noise_spread"] = spread
 display(
     Markdown(
         f"**The noise.** Four draws of the dropout give pictures that differ by {spread:.3f} on average (standard "
-        f"deviation of a pixel, of a range of 2), against {scores['both']['L1']:.3f} between a translation and the "
-        "truth: the generator hardly uses its noise, as the paper says of its own."
+        f"deviation of a pixel, of a range of 2), against {scores['both']['L1']:.3f} between a translation and the truth"
+        + (": the generator hardly uses its noise, as the paper says of its own." if spread < 0.2 * scores["both"]["L1"] else ".")
     )
 )
 
