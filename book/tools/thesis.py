@@ -186,7 +186,7 @@ def _compares(rows: Sequence[Row], records: Records) -> str:
             f"The thesis gives two numbers, {numbers}. It does not say how many samples were measured, against which",
             "pictures, how they were cropped and scaled, or which implementation computed the distance (it names the",
             "importance of using the official one). Each of these moves an FID, some by more than what lies between",
-            "two good networks ([the chapter on evaluation](../theory/12_evaluation)). So:",
+            "two good networks ([the chapter on evaluation](../theory/12_evaluation.ipynb)). So:",
             "",
             "- **A judge's distance is no FID.** At the scales `cpu` and `cpu-long` the pictures are emoji, and",
             "  distances are taken in the features of a small classifier of emoji. These numbers share the formula",
