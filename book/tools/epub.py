@@ -30,18 +30,44 @@ CONTAINER = """<?xml version="1.0" encoding="UTF-8"?>
 """
 STYLES = ("pygments.css", "forms/epub.css")
 COVER = "_static/card.png"
-ARTICLES = """() => {
+# letters of their own instead of the attribute mathvariant, which readers of MathML Core leave out
+LETTERS = """
+const ALPHABETS = {
+  "double-struck": [0x1D538, 0x1D552, 0x1D7D8], "script": [0x1D49C, 0x1D4B6], "fraktur": [0x1D504, 0x1D51E],
+  "bold": [0x1D400, 0x1D41A, 0x1D7CE], "bold-italic": [0x1D468, 0x1D482],
+  "sans-serif": [0x1D5A0, 0x1D5BA, 0x1D7E2], "monospace": [0x1D670, 0x1D68A, 0x1D7F6] };
+const OLDER = {
+  "double-struck": { C: "ℂ", H: "ℍ", N: "ℕ", P: "ℙ", Q: "ℚ", R: "ℝ", Z: "ℤ" },
+  "script": { B: "ℬ", E: "ℰ", F: "ℱ", H: "ℋ", I: "ℐ", L: "ℒ", M: "ℳ", R: "ℛ", e: "ℯ", g: "ℊ", o: "ℴ" },
+  "fraktur": { C: "ℭ", H: "ℌ", I: "ℑ", R: "ℜ", Z: "ℨ" } };
+function letter(variant, one) {
+  if (OLDER[variant]?.[one]) return OLDER[variant][one];
+  const kind = ["A", "a", "0"].findIndex((first, i) => one >= first && one <= ["Z", "z", "9"][i]);
+  const start = ALPHABETS[variant][kind];
+  return start ? String.fromCodePoint(start + one.charCodeAt(0) - "Aa0".charCodeAt(kind)) : one;
+}
+"""
+ARTICLES = (
+    f"() => {{{LETTERS}"
+    + """
   const read = new DOMParser(), write = new XMLSerializer();
   for (const item of MathJax.startup.document.math) {
     const formula = read.parseFromString(MathJax.startup.toMML(item.root), "text/xml").documentElement;
     for (const node of [formula, ...formula.querySelectorAll("*")])
       for (const name of node.getAttributeNames()) if (name.startsWith("data-")) node.removeAttribute(name);
+    for (const node of formula.querySelectorAll("[mathvariant]")) {
+      const variant = node.getAttribute("mathvariant");
+      if (!ALPHABETS[variant] || node.children.length) continue;
+      node.textContent = [...node.textContent].map((one) => letter(variant, one)).join("");
+      node.removeAttribute("mathvariant");
+    }
     formula.setAttribute("alttext", item.math.trim());
     item.typesetRoot.replaceWith(document.importNode(formula, true));
   }
   return Object.fromEntries([...document.querySelectorAll("article.bd-article")].map(
     (article) => [article.id, [article.querySelector("h1").textContent.trim(), write.serializeToString(article)]]));
 }"""
+)
 
 
 def texts(html: Path, browser: Browser) -> dict[str, tuple[str, str]]:

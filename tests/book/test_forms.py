@@ -111,6 +111,7 @@ def test_an_e_reader_finds_every_page_picture_and_link(built, browser, tmp_path)
     assert len(manifest) == len({*manifest})
     one = trees["book/page-theory-one.xhtml"]
     assert len(list(one.iter("{http://www.w3.org/1998/Math/MathML}math"))) == 3
+    assert "𝔼" in "".join(one.itertext())
     assert [img.get("alt") for img in one.findall(".//{*}img")] == ["a dot", "again"]
     for name, tree in trees.items():
         for link in (link for a in tree.findall(".//{*}a") if ":" not in (link := a.get("href"))):
