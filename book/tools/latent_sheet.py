@@ -82,9 +82,9 @@ def still(picture: Image.Image, scale: int = 4) -> Image.Image:
 def write(path: Path = SHEET) -> None:
     """The sheet and the still beside it."""
     picture = sheet(tiles(load_generator("mnist")))
-    for image, name in ((picture, path.name), (still(picture), "latent.png")):
+    for image, name, bits in ((picture, path.name, 4), (still(picture), "latent.png", 8)):
         content = io.BytesIO()
-        image.save(content, format="png", optimize=True, **({"bits": 4} if image.mode == "P" else {}))
+        image.save(content, format="png", optimize=True, bits=bits)
         (path.parent / name).write_bytes(content.getvalue())
 
 
