@@ -60,11 +60,11 @@ from ganbook.training import train
 # ## Parameters
 
 # %% tags=["parameters"]
-steps: int = 250  # generator steps of each way, on MNIST
-pair_steps: int = 200  # of the GAN with two label sets, on emoji
-reader_steps: int = 120  # of the small classifier that tells the artists apart
+steps: int = 160  # generator steps of each way, on MNIST
+pair_steps: int = 120  # of the GAN with two label sets, on emoji
+reader_steps: int = 100  # of the small classifier that tells the artists apart
 latent_dim: int = 32  # length of the latent
-width: int = 12  # feature maps of the networks' outer layers
+width: int = 10  # feature maps of the networks' outer layers
 batch_size: int = 32  # images per step
 lr: float = 1.0e-3  # Adam's learning rate, both networks
 ema_decay: float = 0.98  # decay of the averaged generator
@@ -123,7 +123,7 @@ WAYS = ("concatenation", "projection", "auxiliary classifier", "conditional Batc
 # %% tags=["hide-output"]
 pictures = data.load("mnist", resolution=28)
 models, histories, progress = {}, {}, {}
-z_watch, y_watch = drawn(200, latent_dim, K, seed=7)
+z_watch, y_watch = drawn(100, latent_dim, K, seed=7)
 for way in WAYS:
     model = models[way] = GAN(*pair(way), lr_g=lr, lr_d=lr, ema_decay=ema_decay, seed=seed, device=DEVICE)
     progress[way] = []
@@ -132,7 +132,7 @@ for way in WAYS:
         model.refresh_batchnorm(batches=2)
         progress[way].append((history.step, target.judge.accuracy(model.sample(z_watch, y_watch), y_watch)))
 
-    histories[way] = train(model, data.Batches(pictures, batch_size, seed=seed, device=DEVICE), steps=steps, log_every=max(1, steps // 5), hooks=[watch])
+    histories[way] = train(model, data.Batches(pictures, batch_size, seed=seed, device=DEVICE), steps=steps, log_every=max(1, steps // 4), hooks=[watch])
     model.refresh_batchnorm()
 
 # %% mystnb={"figure": {"caption": "Control during training: the share of samples that the judge reads as the asked digit. Chance is one in ten.", "name": "fig-cond-progress"}, "image": {"alt": "Four curves of the judge's accuracy over training steps, rising from a tenth."}} tags=["hide-input"]
