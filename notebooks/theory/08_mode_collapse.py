@@ -518,7 +518,7 @@ def play(method, target, steps):
     return covered(target.mixture(), points), points
 
 
-small = {"batch_size": 64, "width_g": 64, "width_d": 64}
+small = {"batch_size": 64, "width_g": 64, "width_d": 64, "unroll_lr": 0.1}  # long foresight against a fast generator
 results = {
     (where, name): play(method, replace(TARGETS[where], **small), steps)
     for where, steps in (("ring", 200), ("grid", 300))
@@ -560,7 +560,7 @@ print("where the plain generator collapses, each of the three cures captures mor
 # - **Quality alone.** The share of samples of high quality is at its highest after a collapse to one mode. Give it together with the modes and the divergence over them.
 # - **A batch for a pack.** A packed discriminator reads $m$ *independent* samples. A batch sorted by class, or the same latent repeated, makes packs that no data set contains.
 # - **Real and fake in one batch.** Minibatch discrimination must be shown the two apart. Together, each fake is also compared with the real samples, and the closeness says little.
-# - **Unrolling with another optimiser.** The foreseen steps are plain descent with a rate of their own. At Adam's usual rate they hardly move the discriminator, and nothing is foreseen.
+# - **Unrolling with another optimiser.** The foreseen steps are plain descent with a rate of their own. At Adam's usual rate they hardly move the discriminator, and nothing is foreseen; the long ones that help here, where the generator is the fast player, overshoot where both are equally fast.
 # - **A silent discriminator.** A collapsed generator against a perfect discriminator shows steady losses. That is no convergence.
 # ```
 #
