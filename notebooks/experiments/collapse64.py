@@ -56,7 +56,7 @@ from ganbook.records import folder_for
 variant: str = "plain"  # names of variants, separated by commas, or all
 dataset: str = "emoji:twemoji"  # emoji:twemoji, emoji:noto, emoji, celeba, lsun_church_outdoor, or folder:PATH
 resolution: int = 64  # pixels, 32 or 64
-steps: int = 100  # generator steps of each variant
+steps: int = 60  # generator steps of each variant
 width: int = 4  # feature maps of the generator's last hidden layer and the discriminator's first
 latent_dim: int = 64  # length of the latent vector z
 batch_size: int = 16  # images per step, a multiple of 4
