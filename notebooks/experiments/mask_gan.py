@@ -244,6 +244,9 @@ shapes = torch.cat([shapes, masks["silhouette"][SHOWN[[2, 9]]].flip(2)])
 model = played["silhouette"][0]
 drawn = [model.translate(shapes, rng=torch.Generator(DEVICE).manual_seed(draw)) for draw in (0, 1)]
 show_rows({"asked": shapes, "drawn": drawn[0], "drawn again": drawn[1]})
+plt.show()
+
+# %% tags=["hide-input"]
 followed, differ = overlap(silhouette(drawn[0]), shapes), (drawn[0] - drawn[1]).abs().mean().item()
 display(Markdown(f"Overlap with the asked shapes: **{followed:.0%}**. Two draws of the noise differ by {differ:.3f} on average."))
 
