@@ -1,4 +1,4 @@
-"""axe-core over the pages, in both themes: nothing serious, nothing critical. All of them take minutes (``-m long``)."""
+"""axe-core over the pages, in both themes: nothing serious or critical. All of them take minutes (``-m long``)."""
 
 from pathlib import Path
 
