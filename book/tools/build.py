@@ -198,8 +198,22 @@ def html(scale: str) -> None:
     for page in [page for page in root.rglob("*.html") if "_static" not in page.parts]:
         if str(page.relative_to(root)) not in {*pages, "search.html"}:
             page.unlink()  # of a chapter that is no more
+    for source in (root / "_sources").rglob("*.ipynb"):
+        _empty(source)
     count = sum(1 for page in pages if (root / page).is_file())
     paths.done.write_text(json.dumps({"pages": count, "seconds": round(time.monotonic() - clock, 1)}) + "\n")
+
+
+def _empty(notebook: Path) -> None:
+    """Take the outputs out of the notebook that a reader downloads to run it: they are on the page, and heavy."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    cells = [cell for cell in content.cells if cell.cell_type == "code" and cell.outputs]
+    for cell in cells:
+        cell.outputs, cell.execution_count = [], None
+    if cells:
+        nbformat.write(content, notebook)
 
 
 def report(scale: str) -> str:

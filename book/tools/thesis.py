@@ -117,6 +117,8 @@ One of the texts that this book answers is a master's thesis: *{source}*. Below,
 runs measured of the same thing. Its figures are quoted with their section and figure there; ours were read from records
 when this page was built, as mean ± half of Student's 95% interval over seeds. What has not been run is *pending*:
 nothing stands in for it. Small distances are good.
+
+*Before this:* [evaluation](../theory/12_evaluation.ipynb), which says what such figures are worth.
 """
 
 
