@@ -83,6 +83,7 @@ def read_record(folder: Path) -> Record:
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise _damaged(folder / METRICS, f"metric {name!r} must be a finite number, got {value!r}")
+    metrics = {name: float(value) for name, value in metrics.items()}  # counts are written as whole numbers
     params, environment = _read_json(folder / PARAMS), _read_json(folder / ENVIRONMENT)
     certificate = _read_json(folder / COMPLETE) if (folder / COMPLETE).is_file() else {}
     digests = certificate.get("record", {})
