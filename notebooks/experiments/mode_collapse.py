@@ -79,7 +79,7 @@ from ganbook.training import train
 # %% tags=["parameters"]
 target: str = "grid"  # ring, grid or stacked_mnist
 method: str = "vanilla"  # one of the methods, or all of them one after the other
-steps: int = 1000  # generator steps of each method; 0 for the target's own number
+steps: int = 800  # generator steps of each method; 0 for the target's own number
 n_eval: int = 0  # samples that are counted; 0 for the target's own number
 seed: int = 0  # of networks, latents and data
 device: str = "auto"  # auto, cpu or cuda

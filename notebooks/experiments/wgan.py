@@ -72,7 +72,7 @@ from ganbook.training import train
 # These are the defaults, the `cpu` scale.
 
 # %% tags=["parameters"]
-steps: int = 300  # generator steps of each GAN
+steps: int = 240  # generator steps of each GAN
 n_dis: int = 2  # critic steps per generator step
 width: int = 8  # feature maps of the generator's last hidden layer and the critic's first
 latent_dim: int = 32  # length of the latent vector z
@@ -83,7 +83,7 @@ beta1: float = 0.0  # Adam's first moment
 beta2: float = 0.9  # Adam's second moment
 ema_decay: float = 0.99  # decay of the averaged generator
 looks: int = 8  # how often the samples are judged on the way
-n_track: int = 1000  # samples judged at each look
+n_track: int = 500  # samples judged at each look
 n_eval: int = 2000  # samples that the final metrics see
 roll_steps: int = 200  # critic steps on the Swiss roll
 seed: int = 0  # of networks, latents and data order
