@@ -17,6 +17,7 @@ from ganbook.losses import (
     f_gan,
     get_loss,
     instance_noise,
+    no_targets,
     real_targets,
 )
 from ganbook.nn.mlp import mlp
@@ -293,3 +294,4 @@ def test_refusals():
         check_logits(torch.zeros(4, 1), torch.zeros(4))
     with pytest.raises(InputError, match=r"got \(4,\) and \(3,\)"):
         check_logits(torch.zeros(4), torch.zeros(3))
+    assert "choose minimax, nonsaturating, lsgan." in str(no_targets("hinge"))

@@ -25,9 +25,9 @@ def captured(steps, *, seed, **options):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(5))
 def test_rpgan_with_r1_and_r2_captures_the_whole_grid(seed):
-    """Huang et al. 2024 (R3GAN), on PacGAN's grid; about a minute on one core."""
+    """Huang et al. 2024 (R3GAN), on PacGAN's grid, in every one of five seeds; less than a minute each on one core."""
     assert captured(3000, seed=seed, loss="rpgan", penalty="r1_r2", penalty_weight=0.02) == 25
 
 
