@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from ganbook.errors import DataError, InputError, unknown_name
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-# nbformat checks no IRI, but its dependency jsonschema compiles a grammar for them on import, for two seconds
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None means: not to be imported
 
 FOLDER_PARAMETER = "out"  # the parameter that tells an experiment notebook where to write its record
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
