@@ -903,7 +903,8 @@ assert abs((fine * y * (pulled[0] - pulled[1])).sum() - math.sqrt(math.e) * math
 # The divergences are those of `ganbook.divergences`, the losses those of `ganbook.losses`.
 # [The minimax game](01_minimax_game) trains the discriminator whose optimum is the JSD;
 # [the MNIST experiment](../experiments/gan_mnist) and [the emoji experiment](../experiments/dcgan_emoji) descend the
-# non-saturating loss of {prf:ref}`thm-div-nonsaturating`.
+# non-saturating loss of {prf:ref}`thm-div-nonsaturating`; [the experiment on mode collapse](../experiments/mode_collapse)
+# counts what mode-seeking leaves out.
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))
