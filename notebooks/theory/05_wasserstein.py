@@ -924,7 +924,8 @@ assert value > judged["spectral norm", "split"][0] and slope < 1.02
 # ## Where this is used
 #
 # The loss is `LOSSES["wasserstein"]` of `ganbook.losses`; distances on a line are `ganbook.divergences.wasserstein_1d`,
-# with which [the minimax game](01_minimax_game) measures how far its generator has come. Spectral normalisation has
+# with which [the minimax game](01_minimax_game) measures how far its generator has come. Clipping and gradient penalty train
+# digits in [the WGAN experiment](../experiments/wgan). Spectral normalisation has
 # [a chapter of its own](06_lipschitz_and_spectral_norm).
 
 # %% tags=["hide-input"]
