@@ -138,6 +138,13 @@ x, y = 3 * torch.randn(2, 5000, 2)
 with torch.no_grad():
     difference = (network(x) - network(y)).flatten().abs()
 assert (difference <= product_bound(network) * (x - y).norm(dim=1)).all()
+place = square[slopes(network, square).argmax()]
+with torch.no_grad():  # the largest slope is approached by quotients of values, and by none exceeded
+    ahead = place + 1e-3 * nn.functional.normalize(torch.randn(2000, 2), dim=1)
+    quotients = (network(ahead) - network(place)).flatten().abs() / 1e-3
+    x, y = 6 * torch.rand(2, 5000, 2) - 3
+    longer = (network(x) - network(y)).flatten().abs() / (x - y).norm(dim=1)
+assert 0.9 < quotients.max() / steepest[-1, -1] < 1.1 and longer.max() < 1.1 * steepest[-1, -1]
 W = torch.randn(7, 5, dtype=torch.float64)
 directions = nn.functional.normalize(torch.randn(100_000, 5, dtype=torch.float64), dim=1)
 stretched = (directions @ W.T).norm(dim=1).max()
