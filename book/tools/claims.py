@@ -1,13 +1,14 @@
 """Two pages of proof: what the book claims with its proof and its check, and what its sources ask with the answer.
 
 A theorem, lemma, proposition or corollary is *checked* by the next claim cell of its ``##`` section, in the same
-notebook: a cell that asserts, and prints one line when the assertions have held.
+notebook: a cell that asserts, and prints one line when the assertions have held. A claim that checks others than those
+that wait for it says so in a comment, ``# checks thm-a, prop-b``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ NEED_A_CHECK = {"theorem", "lemma", "proposition", "corollary"}
 LISTED = NEED_A_CHECK | {"definition", "algorithm"}
 DIRECTIVE = re.compile(r"^[`:]{3,}\{prf:(\w+)\}\s*(.*?)\s*$")
 LABEL = re.compile(r"^:label:\s*(\S+)")
+CHECKS = re.compile(r"^# checks (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,11 @@ class Chapter:
 
 
 def read_chapter(page: str, notebook: NotebookNode) -> Chapter:
-    """Statements and claims of an executed notebook, in its order."""
+    """Statements and claims of an executed notebook, in its order.
+
+    Raises:
+        DataError: a claim says that it checks a statement that does not stand before it.
+    """
     title, waiting = page, list[int]()
     found: list[Statement] = []
     others: list[str] = []
@@ -68,12 +74,25 @@ def read_chapter(page: str, notebook: NotebookNode) -> Chapter:
                     found.append(Statement(match[1], match[2], _label(lines[number + 1 :])))
         elif CLAIM in cell.metadata.get("tags", []):
             line = _printed(cell)
-            if not waiting:
+            checked = _named(cell.source, found, page) or list(waiting)
+            if not checked:
                 others.append(line)
-            for index in waiting:
+            for index in checked:
                 found[index] = replace(found[index], check=line)
-            waiting.clear()
+            waiting = [index for index in waiting if index not in checked]
     return Chapter(page, title, tuple(found), tuple(others))
+
+
+def _named(source: str, found: Sequence[Statement], page: str) -> list[int]:
+    """The statements, by their place among those found, that a claim cell says it checks."""
+    labels = [label.strip() for names in CHECKS.findall(source) for label in names.split(",")]
+    places = {statement.label: index for index, statement in enumerate(found)}
+    if missing := [label for label in labels if label not in places]:
+        raise DataError(
+            f"{page}: a claim says `# checks {', '.join(labels)}`, but no statement before it has the label "
+            f"{missing[0]!r}. Mend the comment or take it out."
+        )
+    return [places[label] for label in labels]
 
 
 def unchecked(chapters: Iterable[Chapter]) -> list[str]:
@@ -99,12 +118,11 @@ def pages(chapters: Sequence[Chapter], sources: Path, known: Iterable[str]) -> S
     """
     if problems := unchecked(chapters):
         raise DataError("\n".join(problems))
-    labels = {statement.label for chapter in chapters for statement in chapter.statements}
     titles = dict.fromkeys(known, "")  # Sphinx then takes the page's own
     titles |= {chapter.page: chapter.title for chapter in chapters}
     return {
         "claims.md": claims_page(chapters).encode,
-        "sources.md": sources_page(read_sources(sources), titles, labels, sources).encode,
+        "sources.md": sources_page(read_sources(sources), titles, chapters, sources).encode,
     }
 
 
@@ -162,18 +180,21 @@ def read_sources(path: Path) -> list[Mapping[str, Any]]:
     return list(sources)
 
 
-def sources_page(sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str], labels: set[str], path: Path) -> str:
-    """What the sources ask, row by row, and the places in the book that show it.
+def sources_page(
+    sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str], chapters: Sequence[Chapter], path: Path
+) -> str:
+    """What the sources ask, row by row, the places in the book that show it, and what the checks there said.
 
     Args:
         sources: as `read_sources` returns them.
         titles: of all pages, by their place without suffix; where empty, the page's own is shown.
-        labels: of all statements.
+        chapters: all chapters of the book, with their statements and checks.
         path: of the file, for messages.
 
     Raises:
         DataError: a row names a page or a label that does not exist.
     """
+    checks = {statement.label: statement.check for chapter in chapters for statement in chapter.statements}
     rows = [(name, row) for source in sources for name, row in source["rows"].items()]
     shown = sum(1 for _, row in rows if row["shown"])
     lines = [
@@ -182,6 +203,8 @@ def sources_page(sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
         "The book answers five texts on generative networks: a talk, a lecture, a tutorial, a bachelor's thesis and a",
         "master's. Of the",
         f"{len(rows)} things that they show, ask or leave open, {shown} have a place here; the others are *open*.",
+        "The last column is what the checks of the statements named said when the book was built, and how many checks",
+        "the other pages hold ([all of them](claims.md)).",
         "",
     ]
     for source in sources:
@@ -190,15 +213,26 @@ def sources_page(sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str]
             [
                 name,
                 str(row["asks"]).strip(),
-                "; ".join(_link(name, place, titles, labels, path) for place in row["shown"]),
+                "; ".join(_link(name, place, titles, checks, path) for place in row["shown"]) or "*open*",
+                "; ".join(filter(None, (_checked(place, checks, chapters) for place in row["shown"]))) or "–",
             ]
             for name, row in source["rows"].items()
         ]
-        lines += [_table(["", "what", "shown in"], [[a, b, c or "*open*"] for a, b, c in table]), ""]
+        lines += [_table(["", "what", "shown in", "checked"], table), ""]
     return "\n".join(lines)
 
 
-def _link(row: str, place: str, titles: Mapping[str, str], labels: set[str], path: Path) -> str:
+def _checked(place: str, checks: Mapping[str, str], chapters: Sequence[Chapter]) -> str:
+    """What the check of a statement said; of a page, how many checks it holds; empty where it has none."""
+    page, _, label = place.partition("#")
+    if label:
+        return _plain(checks[label])
+    found = [chapter for chapter in chapters if chapter.page == page]
+    count = sum(len({s.check for s in chapter.statements if s.check}) + len(chapter.other_checks) for chapter in found)
+    return "" if not count else f"{count} check{'s' if count > 1 else ''} in {found[0].title}"
+
+
+def _link(row: str, place: str, titles: Mapping[str, str], labels: Container[str], path: Path) -> str:
     """A link to a page, ``theory/01_minimax_game``, or to one of its statements, ``theory/01_minimax_game#thm-jsd``."""
     page, _, label = place.partition("#")
     if page not in titles or (label and label not in labels):

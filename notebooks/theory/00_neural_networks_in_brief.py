@@ -103,10 +103,10 @@ print("of the 16 functions of two bits one neuron computes 14, all but XOR and i
 #
 # $$ z_\ell=W_\ell a_{\ell-1}+b_\ell,\qquad a_\ell=\phi(z_\ell),\qquad \ell=1,\dots,L. $$ (eq-nn-network)
 #
-# (The last layer often has no activation; its outputs are then $z_L$.) A *loss* $\ell(a_L,y)$ says how bad the output is when $y$ was wanted. Learning means to change all
-# parameters $\theta$, weights and biases, against the gradient of the mean loss $\mathcal L$ over the examples: *gradient descent*
+# (The last layer often has no activation; its outputs are then $z_L$.) A *loss* $\mathcal L(a_L,y)$ says how bad the output is when $y$ was wanted. Learning means to change all
+# parameters $\theta$, weights and biases, against the gradient of $\bar{\mathcal L}(\theta)$, the mean of the loss over the examples: *gradient descent*
 #
-# $$ \theta\leftarrow\theta-h\,\nabla_\theta\mathcal L, $$ (eq-nn-descent)
+# $$ \theta\leftarrow\theta-h\,\nabla_\theta\bar{\mathcal L}, $$ (eq-nn-descent)
 #
 # with a *learning rate* $h>0$. A *minibatch* of a few examples estimates the gradient at a fraction of its cost (*stochastic* gradient descent, SGD). A threshold has the derivative zero wherever it has one, so it must first be made smooth.
 # All derivatives then come in one sweep from the last layer to the first.
@@ -114,12 +114,12 @@ print("of the 16 functions of two bits one neuron computes 14, all but XOR and i
 # ````{prf:theorem} Back-propagation
 # :label: thm-nn-backprop
 #
-# ({cite:t}`werbos1974beyond`; {cite:t}`rumelhart1986learning`.) For one example let $\delta_\ell=\partial\ell/\partial z_\ell$, a vector as long as $z_\ell$. Then, with $\odot$ the product entry by entry,
+# ({cite:t}`werbos1974beyond`; {cite:t}`rumelhart1986learning`.) For one example let $\delta_\ell=\partial\mathcal L/\partial z_\ell$, a vector as long as $z_\ell$. Then, with $\odot$ the product entry by entry,
 #
-# $$ \delta_L=\phi'(z_L)\odot\frac{\partial\ell}{\partial a_L},\qquad
+# $$ \delta_L=\phi'(z_L)\odot\frac{\partial\mathcal L}{\partial a_L},\qquad
 #    \delta_\ell=\phi'(z_\ell)\odot W_{\ell+1}^{\mathsf T}\delta_{\ell+1},\qquad
-#    \frac{\partial\ell}{\partial W_\ell}=\delta_\ell\,a_{\ell-1}^{\mathsf T},\qquad
-#    \frac{\partial\ell}{\partial b_\ell}=\delta_\ell. $$ (eq-nn-backprop)
+#    \frac{\partial\mathcal L}{\partial W_\ell}=\delta_\ell\,a_{\ell-1}^{\mathsf T},\qquad
+#    \frac{\partial\mathcal L}{\partial b_\ell}=\delta_\ell. $$ (eq-nn-backprop)
 # ````
 #
 # ````{prf:proof}
@@ -190,7 +190,7 @@ print("every gradient of the hand-written sweep is automatic differentiation's: 
 #
 # ````{prf:proof}
 # The first two rows are the chain rule. For the binary cross-entropy, $\sigma'=\sigma(1-\sigma)$, so $\frac{d}{dt}\log\sigma(t)=1-\sigma(t)$ and $\frac{d}{dt}\log(1-\sigma(t))=-\sigma(t)$; together
-# $-y(1-\sigma)+(1-y)\sigma=\sigma-y$. For the cross-entropy, $\log\operatorname{softmax}(t)_i=t_i-\log\sum_ke^{t_k}$ has the derivative $[i=j]-\operatorname{softmax}(t)_j$ with respect to $t_j$; multiplied by $-y_i$ and summed, with $\sum_iy_i=1$, that is $\operatorname{softmax}(t)_j-y_j$.
+# $-y(1-\sigma)+(1-y)\sigma=\sigma-y$. For the cross-entropy, $\log\operatorname{softmax}(t)_i=t_i-\log\sum_ke^{t_k}$ has the derivative $[i=j]-\operatorname{softmax}(t)_j$ with respect to $t_j$, where $[i=j]$ is $1$ if $i=j$ and else $0$; multiplied by $-y_i$ and summed, with $\sum_iy_i=1$, that is $\operatorname{softmax}(t)_j-y_j$.
 # Hinge is linear on either side of $yt=1$. Finally $\operatorname{softmax}(t,0)_1=e^t/(e^t+1)=\sigma(t)$.
 # ````
 
@@ -280,11 +280,12 @@ plt.show()
 #
 # 1. for squared error at $\hat y=\mathbb E\,y$; for MSLE at $\hat y=\exp\bigl(\mathbb E\log(1+y)\bigr)-1$;
 # 2. for cross-entropy at $\operatorname{softmax}(t)_i=P(\text{class }i)$, for the binary one at $\sigma(t)=P(\text{yes})$;
-# 3. for hinge, with $P(y=1)=r$, at $t=1$ if $r>\frac12$, at $t=-1$ if $r<\frac12$.
+# 3. for hinge, with $P(y=1)=r$ strictly between $0$ and $1$, at $t=1$ if $r>\frac12$, at $t=-1$ if $r<\frac12$.
 # ````
 #
 # ````{prf:proof}
-# (1) $\mathbb E(\hat y-y)^2=(\hat y-\mathbb Ey)^2+\operatorname{Var}y$; for MSLE apply this to $\log(1+y)$. (2) The expected loss is $-\sum_iP_i\log\pi_i$ with $\pi=\operatorname{softmax}(t)$, which is the entropy of $P$ plus $\mathrm{KL}(P\,\|\,\pi)$: smallest for $\pi=P$ by Gibbs' inequality ({prf:ref}`thm-div-gibbs`).
+# (1) $\mathbb E(\hat y-y)^2=(\hat y-\mathbb Ey)^2+\operatorname{Var}y$; for MSLE apply this to $\log(1+y)$. (2) The expected loss is $-\sum_iP_i\log\pi_i$ with $\pi=\operatorname{softmax}(t)$, and with $\log u\le u-1$, an equality for $u=1$ alone,
+# $\sum_iP_i\log\pi_i-\sum_iP_i\log P_i=\sum_iP_i\log\frac{\pi_i}{P_i}\le\sum_i(\pi_i-P_i)=0$: smallest for $\pi=P$ and no other. (This is Gibbs' inequality, {prf:ref}`thm-div-gibbs`.)
 # (3) $r\max(0,1-t)+(1-r)\max(0,1+t)$ has the slope $-r$ for $t<-1$, $1-2r$ for $-1<t<1$, and $1-r$ for $t>1$: it falls, then falls or rises with the sign of $1-2r$, then rises.
 # ````
 #
@@ -358,15 +359,15 @@ print("the slopes of the table hold; the sigmoid's is at most a quarter; softmax
 # ````{prf:proposition} What a stack leaves of a gradient
 # :label: prop-nn-vanish
 #
-# If $|\phi'|\le s$ everywhere, the gradients of {prf:ref}`thm-nn-backprop` obey $\|\delta_\ell\|\le s\,\|W_{\ell+1}\|\,\|\delta_{\ell+1}\|$, hence
+# If $|\phi'|\le c$ everywhere, the gradients of {prf:ref}`thm-nn-backprop` obey $\|\delta_\ell\|\le c\,\|W_{\ell+1}\|\,\|\delta_{\ell+1}\|$, hence
 #
-# $$ \|\delta_1\|\le s^{L-1}\,\|W_2\|\cdots\|W_L\|\;\|\delta_L\|, $$ (eq-nn-vanish)
+# $$ \|\delta_1\|\le c^{L-1}\,\|W_2\|\cdots\|W_L\|\;\|\delta_L\|, $$ (eq-nn-vanish)
 #
-# where $\|W\|$ is the operator norm, the largest factor by which $W$ stretches a vector. For the sigmoid $s=\frac14$.
+# where $\|W\|$ is the operator norm, the largest factor by which $W$ stretches a vector. For the sigmoid $c=\frac14$.
 # ````
 #
 # ````{prf:proof}
-# $\|\phi'(z_\ell)\odot v\|\le s\|v\|$ for $v=W_{\ell+1}^{\mathsf T}\delta_{\ell+1}$, and $\|W^{\mathsf T}\|=\|W\|$.
+# $\|\phi'(z_\ell)\odot v\|\le c\|v\|$ for $v=W_{\ell+1}^{\mathsf T}\delta_{\ell+1}$, and $\|W^{\mathsf T}\|=\|W\|$.
 # ````
 #
 # Unless the matrices stretch fourfold, sigmoids shrink the gradient exponentially with depth. For random weights a sharper rule of thumb replaces the bound ({cite:t}`glorot2010understanding`; {cite:t}`he2015delving`). Let the entries of $W_{\ell+1}$, of $n$ rows and columns, be independent with mean $0$

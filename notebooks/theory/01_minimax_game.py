@@ -37,7 +37,7 @@ import time
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
 from ganbook.losses import LOSSES
 from ganbook.nn.mlp import mlp
@@ -55,7 +55,7 @@ started = time.perf_counter()
 # $$ \min_G \max_D\; V(D, G), \qquad
 #    V(D, G) = \mathbb E_{x \sim p}\, \log \sigma(D(x)) + \mathbb E_{z}\, \log\bigl(1 - \sigma(D(G(z)))\bigr). $$ (eq-value)
 #
-# The second term is a mean over $q$ as well, $\mathbb E_z\,h(G(z)) = \mathbb E_{x\sim q}\,h(x)$ for every function $h$: that is
+# The second term is a mean over $q$ as well, $\mathbb E_z\,f(G(z)) = \mathbb E_{x\sim q}\,f(x)$ for every function $f$: that is
 # what it means for $q$ to be the law of $G(z)$. Nothing in the game asks $G$ to resemble any particular picture: all that $G$ ever learns about the data comes through $D$.
 #
 # ### The discriminator's loss is a cross-entropy
@@ -99,8 +99,34 @@ print("the loss is twice the averaged cross-entropy, is the library's, and is fi
 # Here $\theta_D$ and $\theta_G$ are the two networks' parameters. In the paper's letters, where $D$ is the *probability*, $X$ and
 # $Z$ are the batches and $\eta$ is the learning rate, step 1 is an ascent,
 # $\theta_D \leftarrow \theta_D + \eta\nabla[\log D(X) + \log(1 - D(G(Z)))]$; texts that print a minus sign there have
-# already turned the value into a loss.
-#
+# already turned the value into a loss. The cell checks three readings of step 1 (descent on the loss, ascent on the value, and
+# two gradients, one of the batch labelled 0 and one of the batch labelled 1, that are averaged) and, of step 2, that descent
+# on $-\log\sigma(D(G(z)))$ is what one gets by training $G$ through a fixed $D$ towards the label 1.
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+# checks alg-gan
+with torch.random.fork_rng():
+    torch.manual_seed(5)
+    G, D = mlp([2, 16, 2], slope=0.2), mlp([2, 16, 1], slope=0.2)
+    x, z = torch.randn(64, 2) + 1, torch.randn(64, 2)
+theta_g, theta_d = tuple(G.parameters()), tuple(D.parameters())
+descent = torch.autograd.grad(discriminator_loss(D(x), D(G(z).detach())).mean(), theta_d)
+value = (logsigmoid(D(x)) + logsigmoid(-D(G(z)))).mean()  # V; log(1 - σ(t)) = log σ(-t)
+ascent = torch.autograd.grad(value, theta_d, retain_graph=True)
+fakes, reals = (
+    torch.autograd.grad(binary_cross_entropy_with_logits(D(batch), torch.full((64, 1), label)), theta_d)
+    for batch, label in ((G(z).detach(), 0.0), (x, 1.0))
+)
+for down, up, fake, real in zip(descent, ascent, fakes, reals):
+    assert torch.allclose(down, -up, atol=1e-6) and torch.allclose((fake + real) / 2, down / 2, atol=1e-6)
+towards_real = torch.autograd.grad(binary_cross_entropy_with_logits(D(G(z)), torch.ones(64, 1)), theta_g)
+ours = torch.autograd.grad(LOSSES["nonsaturating"].g(D(x), D(G(z))).mean(), theta_g)
+saturating = torch.autograd.grad(value, theta_g)
+assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(towards_real, ours))
+assert not any(torch.allclose(a, b, rtol=1e-2) for a, b in zip(saturating, ours))  # G's own side of V is another loss
+print("descent on the loss is ascent on V and twice two averaged batches; G learns towards the label 1: yes")
+
+# %% [markdown]
 # ## Why the generator's own loss saturates
 #
 # The game hands the generator the loss $\log(1-\sigma(t))$ at its samples' logits $t$. Its derivative is
@@ -196,29 +222,29 @@ print("against a sure discriminator the non-saturating gradient is more than 20 
 # $\log\frac{p}{q}$.
 # ````
 #
-# A discriminator that is trained to the end is thus an estimator of the log density ratio. For $p = \mathcal N(m, 1)$
-# and $q = \mathcal N(0, 1)$ the logit is the straight line $D^*(x) = m x - m^2/2$, a formula that a network can be
+# A discriminator that is trained to the end is thus an estimator of the log density ratio. For $p = \mathcal N(\mu, 1)$
+# and $q = \mathcal N(0, 1)$ the logit is the straight line $D^*(x) = \mu x - \mu^2/2$, a formula that a network can be
 # checked against.
 
 # %%
-m = 1.5
+mu = 1.5
 discriminator = mlp([1, 64, 64, 1], slope=0.2)
 optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 800)
 for _ in range(800):
-    x, fake = m + torch.randn(2048, 1), torch.randn(2048, 1)
+    x, fake = mu + torch.randn(2048, 1), torch.randn(2048, 1)
     optimizer.zero_grad()
     discriminator_loss(discriminator(x), discriminator(fake)).mean().backward()
     optimizer.step()
     schedule.step()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A discriminator trained on two known Gaussians finds the logit that the theorem names, where it has seen data.", "name": "fig-minimax-dstar"}, "image": {"alt": "The learned logit follows the straight line of the optimal logit between minus two and three and a half."}}
-x = torch.linspace(-2, m + 2, 200)[:, None]
+x = torch.linspace(-2, mu + 2, 200)[:, None]
 with torch.no_grad():
     learned = discriminator(x).flatten()
-optimal = m * x.flatten() - m**2 / 2
+optimal = mu * x.flatten() - mu**2 / 2
 figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
-axis.plot(x, optimal, color="0.6", linewidth=4, label="$D^*(x) = mx - m^2/2$")
+axis.plot(x, optimal, color="0.6", linewidth=4, label=r"$D^*(x) = \mu x - \mu^2/2$")
 axis.plot(x, learned, color=DISCRIMINATOR, label="learned")
 axis.set(xlabel="x", ylabel="logit")
 axis.grid(alpha=0.3)
@@ -229,6 +255,40 @@ plt.show()
 error = (torch.sigmoid(learned) - torch.sigmoid(optimal)).abs().max().item()
 assert error < 0.05, error
 print("the learned probability is within 0.05 of p/(p+q) everywhere between the means ± 2: yes")
+
+# %% [markdown]
+# ### Smoothed labels
+#
+# A discriminator that is *sure* has the logits $\pm\infty$ and no slope. {cite:t}`salimans2016improved` give it targets that are less sure.
+#
+# ````{prf:proposition} What smoothed labels ask for
+# :label: prop-minimax-smooth
+#
+# Let real samples have targets with mean $a$ and fakes targets with mean $b$, where $0\le b<a\le1$ and each target is independent of its sample. The cross-entropy is then least for
+#
+# $$ \sigma(D^*(x))=\frac{a\,p(x)+b\,q(x)}{p(x)+q(x)}. $$ (eq-smooth)
+# ````
+#
+# ````{prf:proof}
+# The cross-entropy $-y\log s-(1-y)\log(1-s)$ is linear in $y$, so only the means count: the integrand is $-(ap+bq)\log s-((1-a)p+(1-b)q)\log(1-s)$, and by the proof above it is least at $s=\frac{ap+bq}{p+q}$.
+# ````
+#
+# *One-sided* smoothing has $b=0$, for instance targets for real samples drawn from $[0.8,1]$, so that $a=0.9$. The answer is scaled by $a$, no logit is asked to exceed $\log\frac a{1-a}$, and where there are fakes only, $D^*$ remains as sure as before. With $b>0$ the generator's own density enters the numerator: where $q$ is large
+# and $p$ small, $\sigma(D^*)$ is near $b$ instead of $0$, and bad samples are told that they are not so bad.
+
+# %% tags=["claim", "keep_output", "nbval-check-output"]
+levels = torch.linspace(-6, 6, 12_001, dtype=torch.float64)
+targets = 0.8 + 0.2 * torch.rand(200_000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+for p_x, q_x in ((0.4, 0.1), (0.1, 0.4), (0.3, 0.0)):
+    for a, b in ((0.9, 0.0), (0.9, 0.1), (1.0, 0.0)):
+        cross = p_x * (a * softplus(-levels) + (1 - a) * softplus(levels))
+        cross = cross + q_x * (b * softplus(-levels) + (1 - b) * softplus(levels))
+        best = (a * p_x + b * q_x) / (p_x + q_x)
+        assert best == 1 or abs(torch.sigmoid(levels[cross.argmin()]).item() - best) < 1e-3
+some = torch.tensor([-2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+drawn = LOSSES["minimax"].smooth_d(some.expand(200_000, 4), some.expand(200_000, 4), targets).mean(0)
+assert torch.allclose(drawn, 0.9 * softplus(-some) + 0.1 * softplus(some) + softplus(some), atol=5e-3)  # only the mean counts
+print("smoothed labels move the best answer to (a p + b q)/(p + q), and of random targets only the mean counts: yes")
 
 # %% [markdown]
 # ## What the generator then minimises
@@ -258,7 +318,7 @@ print("the learned probability is within 0.05 of p/(p+q) everywhere between the 
 # only if $p = m = q$, and then $p/(p+q) = \frac12$.
 # ````
 #
-# For Gaussians at distance $m$ both sides of {eq}`eq-jsd` are integrals over a line; the trapezoidal rule gives them to
+# For two Gaussians of variance one both sides of {eq}`eq-jsd` are integrals over a line; the trapezoidal rule gives them to
 # many digits.
 
 # %%
@@ -293,11 +353,13 @@ display(Markdown(table))
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 assert all(abs(c - (-math.log(4) + 2 * j)) < 1e-9 for c, j in rows)
 assert abs(rows[0][0] + math.log(4)) < 1e-9 and all(c > -math.log(4) + 1e-3 for c, _ in rows[1:])
+assert 0.05 < (rows[-1][1] - rows[-2][1]) / math.log(2) < 0.15 and rows[-1][1] > 0.999 * math.log(2)
 print("C(G) = -log 4 + 2 JSD at every distance; it is -log 4 only where the densities agree: yes")
 
 # %% [markdown]
-# The last column already shows the weakness that the Wasserstein distance will mend: from a distance of four on the
-# Jensen–Shannon divergence hardly changes, so its gradient says almost nothing about *where* the data are.
+# The last column already shows the weakness that the Wasserstein distance will mend: from a distance of four to one of
+# eight the Jensen–Shannon divergence changes by less than a tenth of its range, and then no more: its gradient says almost nothing
+# about *where* the data are.
 #
 # ## Two densities meet
 #
@@ -424,15 +486,16 @@ assert torch.allclose(LOSSES["nonsaturating"].g(silent, silent), torch.tensor(ma
 # %% [markdown]
 # ```{exercise}
 # :label: ex-minimax-line
-# Derive $D^*$ for $p = \mathcal N(m, s^2)$ and $q = \mathcal N(0, 1)$. For which $s$ is it not monotone, and what does
+# Derive $D^*$ for $p = \mathcal N(\mu, s^2)$ and $q = \mathcal N(0, 1)$. For which $s$ is it not monotone, and what does
 # that mean for a generator that climbs it?
 # ```
 #
 # ````{solution} ex-minimax-line
 # :class: dropdown
-# $D^*(x) = \log\frac pq = -\log s - \frac{(x-m)^2}{2s^2} + \frac{x^2}{2}$, a parabola for every $s \ne 1$. For $s < 1$
-# it opens downwards with its top at $x = m/(1-s^2)$, beyond the data's mean: the gradient first pulls samples past $m$.
-# The extra cell below checks the formula.
+# $D^*(x) = \log\frac pq = -\log s - \frac{(x-\mu)^2}{2s^2} + \frac{x^2}{2}$, a parabola for every $s \ne 1$. For $s < 1$
+# it opens downwards with its top at $x = \mu/(1-s^2)$, beyond the data's mean: the gradient first pulls samples past $\mu$.
+# For $s > 1$ it opens upwards, and a sample on the far side of its bottom, $x = -\mu/(s^2-1)$, is pushed away from the mean
+# into the tail, where the wide $p$ is above $q$ as well. The extra cell below checks the formula.
 # ````
 
 # %% tags=["hide-cell"]
@@ -441,18 +504,23 @@ points = torch.linspace(-2, 8, 1001, dtype=torch.float64)
 formula = -math.log(s) - (points - 3) ** 2 / (2 * s**2) + points**2 / 2
 assert torch.allclose(formula, torch.log(gaussian(points, 3, s) / gaussian(points, 0)))
 assert abs(points[formula.argmax()].item() - 3 / (1 - s**2)) < 0.01
+points, s = points - 8, 2.0
+formula = -math.log(s) - (points - 3) ** 2 / (2 * s**2) + points**2 / 2
+assert abs(points[formula.argmin()].item() + 3 / (s**2 - 1)) < 0.01
 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-minimax-swap
-# Is $\max_D \min_G V$ the same as $\min_G \max_D V$? Say what the generator does against a fixed $D$.
+# Let $G$ be able to make every distribution. Is $\max_D \min_G V$ the same number as $\min_G \max_D V$, and is it the same
+# *game*? Say what the generator does against a fixed $D$.
 # ```
 #
 # ```{solution} ex-minimax-swap
 # :class: dropdown
-# Against a fixed $D$ the best generator puts all its samples on the point where $D$ is largest: a collapse to one
-# sample, whatever the data are. Simultaneous training contains a little of both orders; that is one root of mode
-# collapse.
+# The number is the same, $-\log 4$: whoever moves second has the advantage, so $\max\min\le\min\max=-\log4$, and $D\equiv0$
+# already secures $-\log4$ against every $G$. The game is not: against a fixed $D$ the best generator puts all its samples on
+# the point where $D$ is largest, a collapse to one sample, whatever the data are. Training in turns contains a little of
+# both orders; that is one root of [mode collapse](08_mode_collapse).
 # ```
 
 # %% tags=["hide-cell"]
@@ -463,6 +531,8 @@ for spread in (0.01, 0.1, 1.0):  # distributions over the points, from nearly co
     mass = torch.softmax(torch.randn(601, dtype=torch.float64) / spread, 0)
     assert (mass * generator_part).sum() >= generator_part.min()
 assert generator_part.argmin() == fixed.argmax()  # all mass on the point that D likes best
+data = torch.softmax(-(points**2), 0)
+assert (data * -softplus(-fixed)).sum() + generator_part.min() < -math.log(4)  # for D = 0 it would be -log 4
 
 # %% [markdown]
 # ```{exercise}

@@ -305,6 +305,18 @@ plt.show()
 # By definition $f(u) + f^*(t) \ge u\,t$ for all $u, t$ (the *Fenchel–Young inequality*), and for differentiable convex $f$
 # the supremum is attained where the derivative of the bracket vanishes, at $t = f'(u)$.
 #
+# ````{prf:proposition} The conjugates of the table
+# :label: prop-div-conjugates
+#
+# The fourth column of the table is the conjugate of the second, for the $t$ of the fifth.
+# ````
+#
+# ````{prf:proof}
+# The bracket is concave in $u$, so its largest value lies where $f'(u)=t$. Row by row that is at $u=e^{t-1}$; $u=-1/t$; $u=\frac{e^{2t}}{2-e^{2t}}$; for $\chi^2$ at
+# $u=1+\frac t2$, which is not negative for $t\ge-2$; for Hellinger at $u=(1-2t)^{-2}$. Insert these into $u\,t-f(u)$. For TV the bracket
+# $u\,t-\frac12|u-1|$ rises up to $u=1$ and falls behind it as long as $|t|\le\frac12$: its largest value is $t$.
+# ````
+#
 # ````{prf:theorem} Variational bound
 # :label: thm-div-variational
 #
@@ -350,6 +362,7 @@ table = {
 }
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
+# checks prop-div-conjugates
 for name, f in symbolic.items():
     slope = sympy.diff(f, u_symbol)
     assert sympy.simplify(sympy.diff(f, u_symbol, 2)).subs(u_symbol, sympy.Rational(7, 5)) > 0
@@ -360,6 +373,10 @@ for name, f in symbolic.items():
     ours = F_DIVERGENCES[name].conjugate(F_DIVERGENCES[name].slope(torch.tensor([0.3, 2.0], dtype=torch.float64)))
     for value, ratio in zip(ours, (0.3, 2.0)):
         assert abs(value.item() - float(table[name].subs(t_symbol, slope.subs(u_symbol, ratio)))) < 1e-12
+u = torch.linspace(0, 60, 600_001, dtype=torch.float64)[1:]  # and the supremum itself, TV's included, on a fine grid
+for name, at in (("kl", 1.5), ("reverse_kl", -0.4), ("js", 0.2), ("total_variation", 0.3), ("chi2", 1.0), ("hellinger", 0.3)):
+    highest = (u * at - F_DIVERGENCES[name].f(u)).max()
+    assert abs(highest - F_DIVERGENCES[name].conjugate(torch.tensor(at, dtype=torch.float64))) < 1e-6, name
 print("the conjugates of the table follow from their f, by computer algebra, and are the library's: yes")
 
 # %% [markdown]
@@ -903,7 +920,8 @@ assert abs((fine * y * (pulled[0] - pulled[1])).sum() - math.sqrt(math.e) * math
 # The divergences are those of `ganbook.divergences`, the losses those of `ganbook.losses`.
 # [The minimax game](01_minimax_game) trains the discriminator whose optimum is the JSD;
 # [the MNIST experiment](../experiments/gan_mnist) and [the emoji experiment](../experiments/dcgan_emoji) descend the
-# non-saturating loss of {prf:ref}`thm-div-nonsaturating`.
+# non-saturating loss of {prf:ref}`thm-div-nonsaturating`; [the experiment on mode collapse](../experiments/mode_collapse)
+# counts what mode-seeking leaves out.
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))

@@ -430,6 +430,9 @@ for move, certificate, exact in PAIRS.values():
     x_ = move(y_)
     assert torch.allclose(certificate(x_) - certificate(y_), (x_ - y_).norm(dim=1), atol=1e-4)
     assert abs((x_ - y_).norm(dim=1).mean() - exact) < 0.01
+    inside = (y_ + torch.rand(len(y_), 1, generator=torch.Generator().manual_seed(0)) * (x_ - y_))[:1000].requires_grad_()  # on the way from y to T(y)
+    (slope,) = torch.autograd.grad(certificate(inside).sum(), inside)
+    assert torch.allclose(slope, nn.functional.normalize(x_ - y_)[:1000], atol=1e-4)  # one, and along the way
     u, v = torch.randn(2, 10_000, 2) * 3
     assert ((certificate(u) - certificate(v)).abs() <= (u - v).norm(dim=1) + 1e-4).all()
 print("each certificate is 1-Lipschitz and rises along T by what T moves: the three distances are exact, yes")
@@ -924,7 +927,8 @@ assert value > judged["spectral norm", "split"][0] and slope < 1.02
 # ## Where this is used
 #
 # The loss is `LOSSES["wasserstein"]` of `ganbook.losses`; distances on a line are `ganbook.divergences.wasserstein_1d`,
-# with which [the minimax game](01_minimax_game) measures how far its generator has come. Spectral normalisation has
+# with which [the minimax game](01_minimax_game) measures how far its generator has come. Clipping and gradient penalty train
+# digits in [the WGAN experiment](../experiments/wgan). Spectral normalisation has
 # [a chapter of its own](06_lipschitz_and_spectral_norm).
 
 # %% tags=["hide-input"]

@@ -58,8 +58,8 @@ started = time.perf_counter()
 # ````{prf:theorem} The Lipschitz constant is the largest slope
 # :label: thm-lip-slope
 #
-# Let $f$ be continuous and differentiable but for finitely many hyperplanes, as every network with ReLU-like activations is
-# on pieces. Then $\|f\|_L=\sup_x\|J_f(x)\|$, the supremum of the operator norm of the Jacobian where it exists. In particular
+# Let $f$ be continuous, and continuously differentiable but on finitely many hyperplanes. (A network with smooth activations is so everywhere; one with ReLU-like
+# activations is linear on finitely many pieces, whose borders lie on hyperplanes.) Then $\|f\|_L=\sup_x\|J_f(x)\|$, the supremum of the operator norm of the Jacobian where it exists. In particular
 # $\|x\mapsto Wx+b\|_L=\sigma_1(W)$, and for a discriminator $\|D\|_L=\sup_x\|\nabla D(x)\|$.
 # ````
 #
@@ -138,6 +138,13 @@ x, y = 3 * torch.randn(2, 5000, 2)
 with torch.no_grad():
     difference = (network(x) - network(y)).flatten().abs()
 assert (difference <= product_bound(network) * (x - y).norm(dim=1)).all()
+place = square[slopes(network, square).argmax()]
+with torch.no_grad():  # the largest slope is approached by quotients of values, and by none exceeded
+    ahead = place + 1e-3 * nn.functional.normalize(torch.randn(2000, 2), dim=1)
+    quotients = (network(ahead) - network(place)).flatten().abs() / 1e-3
+    x, y = 6 * torch.rand(2, 5000, 2) - 3
+    longer = (network(x) - network(y)).flatten().abs() / (x - y).norm(dim=1)
+assert 0.9 < quotients.max() / steepest[-1, -1] < 1.1 and longer.max() < 1.1 * steepest[-1, -1]
 W = torch.randn(7, 5, dtype=torch.float64)
 directions = nn.functional.normalize(torch.randn(100_000, 5, dtype=torch.float64), dim=1)
 stretched = (directions @ W.T).norm(dim=1).max()
@@ -455,7 +462,7 @@ print("power iteration through the transposed layer finds the true norm; a blur 
 # ````{prf:theorem} Gradient through the normalisation
 # :label: thm-lip-gradient
 #
-# ({cite:t}`miyato2018spectral`, equation 12.) Let a loss depend on $W$ through $\bar W=W/\sigma_1(W)$, with gradient $H$ with respect to
+# ({cite:t}`miyato2018spectral`, in their analysis of the gradient.) Let a loss depend on $W$ through $\bar W=W/\sigma_1(W)$, with gradient $H$ with respect to
 # $\bar W$, and let $\sigma_1>\sigma_2$, with $u,v$ the first singular vectors and $\langle A,B\rangle=\sum_{ij}A_{ij}B_{ij}$. Then
 #
 # $$ \nabla_W=\frac1{\sigma_1}\bigl(H-\langle H,\bar W\rangle\,uv^{\mathsf T}\bigr),\qquad\langle\nabla_W,W\rangle=0. $$
@@ -720,8 +727,8 @@ assert (usual(bright) - usual(dark)).norm() > 5 * (bright - dark).norm()
 # %% [markdown]
 # ## Where this is used
 #
-# Spectral normalisation is one of the three bounds on a critic's slope compared in [the Wasserstein chapter](05_wasserstein). The
-# gradients that it keeps alive are those whose fading was derived in [the minimax game](01_minimax_game).
+# Spectral normalisation is one of the three bounds on a critic's slope compared in [the Wasserstein chapter](05_wasserstein); [an experiment](../experiments/spectral_norm) trains a discriminator of pictures
+# with and without it, and [the self-attention GAN](../experiments/sagan32) has it in both networks. The gradients that it keeps alive are those whose fading was derived in [the minimax game](01_minimax_game).
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))

@@ -479,19 +479,19 @@ plt.show()
 # %% [markdown]
 # ### Is the Dirac-GAN too pessimistic?
 #
-# Its data are one point. Let them have a width: $p=\mathcal N(0,w^2)$, the generator $G(z)=\mu+we^sz$ and the discriminator
+# Its data are one point. Let them have a width: $p=\mathcal N(0,w^2)$, the generator $G(z)=m+we^sz$ and the discriminator
 # $D(x)=\psi_1x+\psi_2(x^2-w^2)+t^*$, four parameters with the equilibrium $0$.
 #
 # ````{prf:proposition} Data of some width damp by themselves
 # :label: prop-dyn-width
 #
-# In this game the block of $\mu$ and $\psi_1$ has the eigenvalues {eq}`eq-dyn-r1` with $\gamma=(d''_{\mathrm{real}}+d''_{\mathrm{fake}})\,w^2$: for the cross-entropy $\gamma=w^2/2$,
+# In this game the block of $m$ and $\psi_1$ has the eigenvalues {eq}`eq-dyn-r1` with $\gamma=(d''_{\mathrm{real}}+d''_{\mathrm{fake}})\,w^2$: for the cross-entropy $\gamma=w^2/2$,
 # for LSGAN $\gamma=2w^2$, for the hinge and the Wasserstein loss $\gamma=0$.
 # ````
 #
 # ````{prf:proof}
 # At the equilibrium real and fake have the same law. The second derivative of $\mathcal L_D$ in $\psi_1$ is $(d''_{\mathrm{real}}+d''_{\mathrm{fake}})\,\mathbb E x^2$, as with noise; the derivative in $\psi_1$ and $\psi_2$ contains $\mathbb E x(x^2-w^2)=0$, so the block
-# stands alone. Its other entries are those of {prf:ref}`thm-dyn-dirac`, because $\partial\mathcal L_G/\partial\mu=\mathbb E[g'(D)\,(\psi_1+2\psi_2x)]$.
+# stands alone. Its other entries are those of {prf:ref}`thm-dyn-dirac`, because $\partial\mathcal L_G/\partial m=\mathbb E[g'(D)\,(\psi_1+2\psi_2x)]$.
 # ````
 #
 # This is the local stability that {cite:t}`nagarajan2017gradient` prove for general GANs, and its limit: with the width the damping vanishes, as $w^2$. Data on thin
@@ -499,7 +499,7 @@ plt.show()
 
 # %%
 def gaussian_field(state, loss, width):
-    """v for G(z) = μ + w e^s z and D(x) = ψ1 x + ψ2 (x² - w²) + t*: (4,) to (4,)."""
+    """v for G(z) = m + w e^s z and D(x) = ψ1 x + ψ2 (x² - w²) + t*: (4,) to (4,)."""
     mean, log_scale, psi1, psi2 = state
     rest, x = REST.get(loss, 0.0), width * NODES
     samples = mean + width * torch.exp(log_scale) * NODES
@@ -874,7 +874,7 @@ assert outward.mean(0).norm() > 10
 # ## Where this is used
 #
 # [The minimax game](01_minimax_game) trains with R1, alternating steps, $\beta_1=0$ and averaged weights: four remedies of this chapter at once. The losses are those of
-# `ganbook.losses`, and the alternating steps those of `ganbook.models.gan`, which train [digits](../experiments/gan_mnist) and [emoji](../experiments/dcgan_emoji).
+# `ganbook.losses`, and the alternating steps those of `ganbook.models.gan`, which train [digits](../experiments/gan_mnist) and [emoji](../experiments/dcgan_emoji). Two learning rates are tried in [the self-attention GAN](../experiments/sagan32) and swept in [an experiment of their own](../experiments/learning_rate).
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))

@@ -22,7 +22,7 @@
 # - three cures, derived: minibatch discrimination, unrolling, packing;
 # - the same cures measured on a ring and a grid of Gaussians.
 #
-# *Before this:* [the minimax game](01_minimax_game), [divergences](04_divergences), [the Wasserstein distance](05_wasserstein). *Cost:* about half a minute.
+# *Before this:* [the minimax game](01_minimax_game), [divergences](04_divergences), [the Wasserstein distance](05_wasserstein); for the last exercise [the training dynamics](07_training_dynamics). *Cost:* about half a minute.
 # ```
 #
 # Data often come in *modes*: regions of high density with little between them, such as the ten digits. A generator suffers *mode collapse* when it serves
@@ -210,10 +210,10 @@ print("a fast generator hops from mode to mode; against a fast discriminator it 
 #
 # ````{prf:proof}
 # $D^*=\log\frac pq$ ({prf:ref}`thm-optimal-discriminator`), and the ratio of the two normal densities is $e^{-2ax/s^2}$: $\frac pq=\frac12(1+e^{-2ax/s^2})$. Differentiate, and use $\sigma(-t)\le e^{-t}$. For the critic,
-# $\mathbb E_pf-\mathbb E_qf=\int f'(x)\,(F_q(x)-F_p(x))\,dx$ with the distribution functions $F$, as in {prf:ref}`thm-was-line`, and $F_p-F_q=\frac12\bigl[\Phi(\frac{x+a}s)-\Phi(\frac{x-a}s)\bigr]>0$ everywhere: $f'=-1$ is best.
+# $\mathbb E_pf-\mathbb E_qf=\int f'(x)\,(F_q(x)-F_p(x))\,dx$ with the distribution functions $F$, as in {prf:ref}`thm-was-line`, and with $\Phi$ the one of $\mathcal N(0,1)$, $F_p-F_q=\frac12\bigl[\Phi(\frac{x+a}s)-\Phi(\frac{x-a}s)\bigr]>0$ everywhere: of all slopes between $-1$ and $1$, $f'=-1$ is best.
 # ````
 #
-# $D^*$ knows all about the missing mode: its logit there is huge. But a sample hears $D$ only through the slope at its own place, and there $D^*$ is flat. Both modes of training fail, then: with a slow discriminator the generator hops, with a perfect one it stays.
+# $D^*$ knows all about the missing mode: its logit there is huge. But a sample hears $D$ only through the slope at its own place, and there $D^*$ is flat. Both ways of training fail, then: with a slow discriminator the generator hops, with a perfect one it stays.
 # The Wasserstein critic calls all samples to the left, with full strength.
 
 # %%
@@ -428,7 +428,7 @@ plt.show()
 # ````{prf:proof}
 # (2) Take the event "at least one of the $m$ samples lies in $S$": its probability is at least $1-(1-\delta)^m$ under $p^m$ and at most $1-(1-\varepsilon)^m$ under $q^m$. (1) One can draw pairs $(x_i,y_i)$ with $x_i\sim p$, $y_i\sim q$ and $P(x_i\ne y_i)=\tau$: with probability $1-\tau$ draw both from the common part $\min(p,q)$ as one point, else
 # separately from the two rests. Of $m$ independent pairs all agree with probability $(1-\tau)^m$, and for any event $A$, $p^m(A)-q^m(A)\le P(x\ne y)\le1-(1-\tau)^m$. Equality is (2) with $\varepsilon=0$, $\delta=\tau$. (3) For $m=2$ the four pairs have the differences $\frac14\bigl((1+\tau)^2-(1-\tau)^2\bigr)=\tau$, $0$, $0$, $-\tau$, half of whose absolute sum is $\tau$.
-# The bound is Pinsker's inequality, $\mathrm{TV}\le\sqrt{\mathrm{KL}/2}$, since $\mathrm{KL}(p^m\Vert q^m)=m\,\mathrm{KL}(p\Vert q)$ and $\mathrm{KL}(p\Vert q)=\tau\log\frac{1+\tau}{1-\tau}$.
+# The bound is Pinsker's inequality, $\mathrm{TV}\le\sqrt{\mathrm{KL}/2}$ (proven in an exercise of [the chapter on divergences](04_divergences)), since $\mathrm{KL}(p^m\Vert q^m)=m\,\mathrm{KL}(p\Vert q)$ and $\mathrm{KL}(p\Vert q)=\tau\log\frac{1+\tau}{1-\tau}$.
 # ````
 #
 # A single sample cannot tell the collapsed pair from the even one: both have the same $\tau$. A pack of two can: for a small $\tau$ the collapsed generator is seen twice as well, the even one no better than before. Lin et al. work out the whole range of $\mathrm{TV}(p^m,q^m)$ for all pairs with given $\tau$,
@@ -638,7 +638,7 @@ assert all(1 - (1 - 1 / K) ** m >= 0.5 > 1 - (1 - 1 / K) ** (m - 1) for K, m in 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-mc-dirac
-# In the Dirac-GAN of [the training dynamics](07_training_dynamics) with the Wasserstein loss, $\mathcal L_D=\psi\theta$ and $\mathcal L_G=-\psi\theta$. Write down $f_k$ and show that unrolling damps: simultaneous steps of size $h$ on $(\theta,\psi)$, with $\eta=h$, have multipliers $\lambda$ of product $1-2kh^2+h^2$. When does that beat the plain game?
+# In the Dirac-GAN of [the training dynamics](07_training_dynamics) with the Wasserstein loss, $\mathcal L_D=\psi\theta$ and $\mathcal L_G=-\psi\theta$. Write down $f_k$ and show that unrolling damps: simultaneous steps of size $h$ on $(\theta,\psi)$, with $\eta=h$, have multipliers $\lambda$ (eigenvalues of the matrix of one step) of product $1-2kh^2+h^2$. When does that beat the plain game?
 # ```
 #
 # ````{solution} ex-mc-dirac

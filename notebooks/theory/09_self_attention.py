@@ -22,7 +22,7 @@
 # - what it cannot see (where anything is), and what it costs;
 # - a small network that learns to make two distant parts of a picture agree, and what its maps do and do not show.
 #
-# *Before this:* convolutions, the softmax, [Gibbs' inequality](04_divergences). *Cost:* about a quarter of a minute.
+# *Before this:* [convolutions](02_convolution_and_scattering), [the softmax](00_neural_networks_in_brief), [Gibbs' inequality](04_divergences). *Cost:* about a quarter of a minute.
 # ```
 #
 # A *feature map* $x$ has $C$ channels at $N=H\cdot W$ *positions*; $x_i\in\mathbb R^C$ is its vector at position $i$, and as a matrix
@@ -352,8 +352,8 @@ print("a key's bias is idle, a value's bias a constant, one matrix of rank c is 
 # ````{prf:proposition} The layer at γ = 0
 # :label: prop-att-gamma
 #
-# At $\gamma=0$ the layer is the identity, $y=x$, with Jacobian $I$; the gradients of any loss $\ell(y)$ with respect to $W_f,W_g,W_h,W_v$ are zero, while
-# $\partial\ell/\partial\gamma=\sum_j\langle o_j,\partial\ell/\partial y_j\rangle$.
+# At $\gamma=0$ the layer is the identity, $y=x$, with Jacobian $I$; the gradients of any loss $\mathcal L(y)$ with respect to $W_f,W_g,W_h,W_v$ are zero, while
+# $\partial\mathcal L/\partial\gamma=\sum_j\langle o_j,\partial\mathcal L/\partial y_j\rangle$.
 # ````
 #
 # ````{prf:proof}
@@ -748,7 +748,7 @@ for t in (1.0, 10.0, 100.0):
 # %% [markdown]
 # ## Where this is used
 #
-# `ganbook.nn.attention.SelfAttention2d` is the layer of this chapter, and `ganbook.nn.sagan` puts it into a generator and a discriminator at feature maps of the sides that one names. The slopes of its matrices are bounded by the spectral
+# `ganbook.nn.attention.SelfAttention2d` is the layer of this chapter, and `ganbook.nn.sagan` puts it into a generator and a discriminator at feature maps of the sides that one names; [an experiment](../experiments/sagan32) trains them, and [another](../experiments/attention_placement) moves the layer about. The slopes of its matrices are bounded by the spectral
 # normalisation of [the chapter on slopes](06_lipschitz_and_spectral_norm), and the two learning rates that go with it are those of [the training dynamics](07_training_dynamics).
 
 # %% tags=["hide-input"]

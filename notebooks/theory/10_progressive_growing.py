@@ -345,7 +345,7 @@ print("plain layers move at speeds more than five times apart, equalised ones al
 #
 # In the generator, after each convolution, the vector $a\in\mathbb R^C$ of the channels at each position is divided by its root mean square:
 #
-# $$ P(a)=\frac a{\sqrt{\frac1C\sum_ca_c^2+\varepsilon}},\qquad\varepsilon=10^{-8}. $$ (eq-pg-pixel)
+# $$ P(a)=\frac a{\sqrt{\frac1C\sum_ia_i^2+\varepsilon}},\qquad\varepsilon=10^{-8}. $$ (eq-pg-pixel)
 #
 # ````{prf:proposition} What pixel norm guarantees
 # :label: prop-pg-pixel
@@ -354,7 +354,7 @@ print("plain layers move at speeds more than five times apart, equalised ones al
 # ````
 #
 # ````{prf:proof}
-# The first two are read off. With $\|a\|=r\sqrt C$, $P(a)=\sqrt C\,a/\|a\|$, and $\partial_j(a_i/\|a\|)=[i=j]/\|a\|-a_ia_j/\|a\|^3$. $J$ is symmetric and $Ja=0$, so $a^{\mathsf T}J^{\mathsf T}v=0$ for every incoming gradient $v$.
+# The first two are read off. With $\|a\|=r\sqrt C$, $P(a)=\sqrt C\,a/\|a\|$, and $\partial_j(a_i/\|a\|)=[i=j]/\|a\|-a_ia_j/\|a\|^3$, with $[i=j]=1$ if $i=j$ and else $0$. $J$ is symmetric and $Ja=0$, so $a^{\mathsf T}J^{\mathsf T}v=0$ for every incoming gradient $v$.
 # ````
 #
 # So signals cannot escalate when the two players drive each other's layers up: their size is fixed, and no gradient tries to change it. It has no parameters, and, unlike BatchNorm, makes no sample depend on others. (The thesis replaced it by [spectral normalisation](06_lipschitz_and_spectral_norm), which bounds the *map* instead of the signal.)
@@ -696,7 +696,7 @@ assert abs(pairs.std(1, correction=0).mean() - 1 / math.sqrt(math.pi)) < 0.01
 # %% [markdown]
 # ## Where this is used
 #
-# The layers are `ganbook.nn.layers`: `equalised`, `pixel_norm`, `minibatch_stddev`. The dynamics of the game that grows are those of [the training dynamics](07_training_dynamics); spectral normalisation, the thesis's replacement for pixel norm, is in [the chapter on slopes](06_lipschitz_and_spectral_norm); how samples of different sides may
+# [An experiment](../experiments/pggan64) grows a GAN to 64 pixels, with the thesis's settings beside others. The layers are `ganbook.nn.layers`: `equalised`, `pixel_norm`, `minibatch_stddev`. The dynamics of the game that grows are those of [the training dynamics](07_training_dynamics); spectral normalisation, the thesis's replacement for pixel norm, is in [the chapter on slopes](06_lipschitz_and_spectral_norm); how samples of different sides may
 # be compared at all is a question for [the evaluation](12_evaluation).
 
 # %% tags=["hide-input"]

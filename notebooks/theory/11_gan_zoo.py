@@ -67,6 +67,8 @@ for v in variants:
 ancestors = {}
 for v in variants:
     ancestors[v["name"]] = {v["name"]}.union(*(ancestors[parent] for parent in v["from"]))
+assert all("GAN" in line for line in ancestors.values()) and children.most_common(1)[0][0] == "DCGAN"
+assert sum(v["year"] >= 2019 for v in variants if v["family"] == "game") == 1
 print("every variant descends from the first GAN:", all("GAN" in line for line in ancestors.values()))
 print("the one on which most others on the map build directly:", children.most_common(1)[0][0])
 print(
@@ -204,6 +206,10 @@ free = [
     for name, loss in LOSSES.items()
     if all(torch.allclose(loss.d(t + c, u + c).mean(), loss.d(t, u).mean()) for c in (-3.0, 0.5, 7.0))
 ]
+assert free == ["wasserstein", "rpgan"]
+for name in LOSSES:  # the first family: convex in the shift, and without bound in both directions
+    far = [LOSSES[name].d(t + c, u + c).mean() for c in (-100.0, -50.0, 0.0, 50.0, 100.0)]
+    assert name in free or (min(far[0], far[-1]) > 40 and far[0] + far[2] >= 2 * far[1] and far[2] + far[-1] >= 2 * far[3])
 print("losses that do not feel a shift:", ", ".join(free))
 
 # %% [markdown]
@@ -335,6 +341,7 @@ blob[:, :, 0, 0] = 100
 flattened = adain(blob, 1.0, 0.0)[:, :, 8:, 8:].std() / adain(x, 1.0, 0.0)[:, :, 8:, 8:].std()
 untouched = modulated_conv(blob, w, styles)[:, :, 8:, 8:].std() / y[:, :, 8:, 8:].std()
 print("one convolution for all styles equals one for each, and its outputs have variance 1: yes")
+assert flattened < 1 / 3 and untouched == 1
 print(
     "one bright pixel makes the rest of a map at least three times weaker under AdaIN, and changes nothing under demodulation:",
     flattened.item() < 1 / 3,
@@ -360,6 +367,8 @@ for name, (means, parts) in DATA.items():
         likely = sum(p * n.log_prob(samples).exp() for p, n in zip(parts, law))
         truncated[name, psi] = (likely.median().item(), samples.std().item(), samples)
 rising = [truncated["one peak", psi][0] for psi in PSIS]
+assert rising == sorted(rising) and truncated["one peak", 0.1][1] < 0.3
+assert truncated["two peaks", 0.1][0] < truncated["two peaks", 1.0][0] / 2
 print(
     "one peak: the smaller ψ, the more likely the median sample, and the less they vary:",
     rising == sorted(rising) and truncated["one peak", 0.1][1] < 0.3,
@@ -462,6 +471,7 @@ for sigma in (0.1, 0.5, 2.0):
     assert torch.allclose(posterior_mean, y + sigma**2 * score(y, sigma), atol=1e-4)
 modes = mode_statistics(exact, TARGET.means, TARGET.std)
 one, _ = solve(noise, 1, 1)
+assert modes.captured == 8 and near(exact) > 0.97 and one.norm(dim=1).max() < 0.25
 print("the best guess is a step along the score: yes")
 print("64 steps of Heun: all modes, at least 97% of samples near one:", modes.captured == 8 and near(exact) > 0.97)
 print(
@@ -573,6 +583,11 @@ by_hand = torch.tensor([m / v_p, s * (1 / v_p - 1 / v_q)], dtype=torch.float64)
 assert torch.allclose(-torch.stack([slope.mean(), (z * slope).mean()]), by_hand, atol=0.01)
 print("the gradient of the divergence is the one through the best discriminator: yes")
 modes = [f[1].captured for found in (ways["taught by pairs"], ways["taught, then matched"]) for f in found]
+assert min(modes) == 8
+assert max(q for order in (1, 2) for n, q in quality[order] if n <= 2) < min(shares["taught by pairs"])
+assert max(shares["taught by pairs"]) < quality[1][7][1]
+for before, after in zip(shares["taught by pairs"], shares["taught, then matched"]):
+    assert abs(after - before) < 0.1
 print("the students have all eight modes in every seed:", min(modes) == 8)
 print(
     "in one pass they are better than two evaluations of either solver, and worse than sixteen:",

@@ -101,7 +101,7 @@ def normal(n, d, seed, dtype=torch.float64):
 # where $\|A\|_* = \operatorname{tr}(A^\top A)^{1/2} = \max_O \operatorname{tr}(OA)$ is the nuclear norm, and the last
 # step holds because $A \mapsto \operatorname{tr} A^{1/2}$ grows with $A$. Equality is reached by the linear map
 # $Y = \mu_2 + T(X - \mu_1)$ with $T = C_1^{-1/2}\bigl(C_1^{1/2} C_2\, C_1^{1/2}\bigr)^{1/2} C_1^{-1/2}$: it is symmetric,
-# $T C_1 T = C_2$, and $\operatorname{tr} K = \operatorname{tr}(C_1 T)$ is the bound. $\square$
+# $T C_1 T = C_2$, and $\operatorname{tr} K = \operatorname{tr}(C_1 T)$ is the bound.
 # ````
 #
 # The matrix under the root has the eigenvalues of the product $C_1C_2$, which is not symmetric; that is why the formula
@@ -201,7 +201,7 @@ print("the Fréchet distance is below 0.01 where the kernel distance is 50 times
 # $2d + \operatorname{tr}E_1 + \operatorname{tr}E_2 - 2\operatorname{tr}(\hat C_1\hat C_2)^{1/2}$, is
 # $-\operatorname{tr}E_1E_2 + \tfrac14\operatorname{tr}(E_1+E_2)^2 = \tfrac14\|E_1-E_2\|_F^2$ up to $O(n^{-3/2})$. The entries of
 # $E_i$ have variance $1/n$ off the diagonal and $2/n$ on it, so $\mathbb E\|E_i\|_F^2 = (d(d-1) + 2d)/n = d(d+1)/n$; the two
-# are independent with mean 0, which gives $\tfrac14\cdot 2\,d(d+1)/n$. $\square$
+# are independent with mean 0, which gives $\tfrac14\cdot 2\,d(d+1)/n$.
 # ````
 #
 # For Inception's $d = 2048$ the law would ask for millions of samples before the bias is small against a score of 10.
@@ -315,7 +315,7 @@ print("fewer fakes score worse; from 2,500 fakes the line foresees the value of 
 # ````{prf:proof}
 # For $i \ne j$, $x_i$ and $x_j$ are independent, so every term of the first sum has the mean $\mathbb E\,k(X,X')$; likewise
 # the others. (With the terms $i = j$ left in, each would add $\mathbb E\,k(X,X) - \mathbb E\,k(X,X') \ge 0$: that is the
-# biased version.) $\square$
+# biased version.)
 # ````
 #
 # The kernel inception distance {cite:p}`binkowski2018demystifying` is this with $k(x,y) = (x^\top y/d + 1)^3$ in
@@ -678,7 +678,7 @@ assert math.isclose(b, 38750) and math.isclose(9.0 - b / 10000, 5.125)
 # ## Where this is used
 #
 # `ganbook evaluate RUN --against celeba:64` prints these metrics with their protocol and intervals; the records of the
-# experiments carry $\mathrm{FD}$ of the judges. Code: `ganbook.metrics` and `ganbook.evaluation`.
+# experiments, from [digits](../experiments/gan_mnist) to [mode collapse](../experiments/mode_collapse), carry $\mathrm{FD}$ of the judges and the modes captured; [the thesis, revisited](../results/thesis) sets them beside FIDs of another protocol and says so. Code: `ganbook.metrics` and `ganbook.evaluation`.
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))

@@ -1,5 +1,6 @@
 """The claims of every notebook come out as committed, in the runs that the book of scale smoke is made of."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from book.tools.chapters import broken_claims, claims
 from ganbook.batch import Run, load_experiments, plan, theory_runs
 from ganbook.executed import EXECUTED
+from ganbook.notebooks import read_notebook
 
 ROOT = Path(__file__).parent.parent.parent
 THEORY = theory_runs(ROOT / "notebooks")
@@ -31,6 +33,18 @@ def at_home(monkeypatch):
 @pytest.mark.parametrize("run", THEORY, ids=label)
 def test_the_claims_of_a_theory_chapter_hold(html, run):
     assert not broken_claims(run)
+
+
+@pytest.mark.parametrize("run", THEORY, ids=label)
+def test_a_claim_of_a_theory_chapter_stops_the_chapter_if_it_is_false(run):
+    """The words after the colon would be compared only where somebody compares: a cell that is false must fail."""
+    silent = [
+        cell.source
+        for cell in read_notebook(run.notebook).cells
+        if "claim" in cell.metadata.get("tags", [])
+        and not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+    ]
+    assert silent == []
 
 
 @pytest.mark.parametrize("run", EXPERIMENTS, ids=label)

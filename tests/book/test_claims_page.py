@@ -16,13 +16,14 @@ CLAIM_TAGS = ["claim", "keep_output", "nbval-check-output"]
 
 
 def chapter(*cells: str) -> claims.Chapter:
-    """A chapter of markdown cells; a cell that starts with ``print`` is a claim that printed what it prints."""
+    """A chapter of markdown cells; a cell that ends with ``print`` is a claim that printed what it prints."""
     notebook = nbformat.v4.new_notebook()
     notebook.cells.append(nbformat.v4.new_markdown_cell("# Sums\n\n## First"))
     for text in cells:
-        if text.startswith("print"):
+        last = text.splitlines()[-1]
+        if last.startswith("print"):
             cell = nbformat.v4.new_code_cell(text, metadata={"tags": CLAIM_TAGS})
-            cell.outputs = [nbformat.v4.new_output("stream", text=text[7:-2] + "\n")]
+            cell.outputs = [nbformat.v4.new_output("stream", text=last[7:-2] + "\n")]
         else:
             cell = nbformat.v4.new_markdown_cell(text)
         notebook.cells.append(cell)
@@ -35,6 +36,20 @@ def test_a_statement_is_checked_by_the_next_claim_of_its_section():
     assert found.statements == (claims.Statement("theorem", "Two and two", "thm-four", True, "four: yes"),)
     assert found.other_checks == ("also five: yes",)
     assert claims.unchecked([found]) == []
+
+
+def test_a_claim_may_name_the_statements_that_it_checks_and_the_others_wait_on():
+    second = THEOREM.replace("thm-four", "thm-five")
+    found = chapter(THEOREM, second, "# checks thm-five\nprint('five')", "print('four')", "print('six')")
+    assert [s.check for s in found.statements] == ["four", "five"]
+    assert found.other_checks == ("six",)
+    algorithm = "```{prf:algorithm} Count\n:label: alg-a\n```"
+    assert chapter(algorithm, "# checks alg-a\nprint('counted')").statements[0].check == "counted"
+
+
+def test_a_claim_that_names_no_statement_before_it_stops_the_build():
+    with pytest.raises(DataError, match="theory/sums: a claim says `# checks thm-five`"):
+        chapter("# checks thm-five\nprint('five')", THEOREM)
 
 
 @pytest.mark.parametrize("cells", [(THEOREM,), (THEOREM, "## Second", "print('four: yes')"), ("print('yes')", THEOREM)])
@@ -77,9 +92,10 @@ def sources_page(path: Path) -> str:
 
 def test_a_row_links_to_its_places_or_is_open(sources):
     page = sources_page(sources("[theory/sums#thm-four, data/mnist]"))
-    assert "| S9.1 | Sums | [Sums](theory/sums.ipynb), {prf:ref}`thm-four`; [](data/mnist.md) |" in page
+    assert "| S9.1 | Sums | [Sums](theory/sums.ipynb), {prf:ref}`thm-four`; [](data/mnist.md) | yes |" in page
     assert "1 things that they show, ask or leave open, 1 have" in page
-    assert "| S9.1 | Sums | *open* |" in sources_page(sources("[]"))
+    assert "| S9.1 | Sums | *open* | – |" in sources_page(sources("[]"))
+    assert "| S9.1 | Sums | [Sums](theory/sums.ipynb) | 1 check in Sums |" in sources_page(sources("[theory/sums]"))
 
 
 @pytest.mark.parametrize(
