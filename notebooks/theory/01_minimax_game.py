@@ -369,7 +369,7 @@ print("C(G) = -log 4 + 2 JSD at every distance; it is -log 4 only where the dens
 # data. It damps the circling of the two players round their equilibrium; the last exercise measures what it buys.
 
 # %%
-def play(gamma=0.1, steps=1500, seed=0, snapshots=()):
+def play(gamma=0.1, steps=900, seed=0, snapshots=()):
     torch.manual_seed(seed)
     generator, discriminator = mlp([1, 32, 32, 1], slope=0.2), mlp([1, 32, 32, 1], slope=0.2)
     average_g, average_d = copy.deepcopy(generator), copy.deepcopy(discriminator)  # moving averages of the weights

@@ -753,7 +753,7 @@ for dim in (2, 3, 10):
     a = torch.randn(64, dim, dtype=torch.float64)
     v = torch.randn(dim, dtype=torch.float64)
     factor = math.gamma(dim / 2) / (math.sqrt(math.pi) * math.gamma((dim + 1) / 2))
-    assert abs(sliced_wasserstein(a, a + v, 50_000) / v.norm() - factor) < 0.02 * factor
+    assert abs(sliced_wasserstein(a, a + v, 20_000) / v.norm() - factor) < 0.02 * factor
     b = torch.randn(64, dim, dtype=torch.float64) * 2
     assert sliced_wasserstein(a, b) < ot.emd2([], [], torch.cdist(a, b).numpy())
 rate = {(dim, k): np.polyfit(np.log(sizes), np.log(bias[dim][:, k]), 1)[0] for dim in bias for k in (0, 1)}

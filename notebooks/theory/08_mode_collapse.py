@@ -492,7 +492,7 @@ print("packs: equality for missing modes, both bounds, and the pair that two sam
 #
 # ## On the ring and the grid
 #
-# The plain game and the three cures with small networks: eight Gaussians on a ring and 25 on a grid (`ganbook.data.toy`), with the same data, networks, steps and learning rates, one seed, a few hundred steps. To provoke a collapse, the generator is made the fast player, as in
+# The plain game and the three cures with small networks: eight Gaussians on a ring and 25 on a grid (`ganbook.data.toy`), with the same data, networks, steps and learning rates, one seed, two hundred steps. To provoke a collapse, the generator is made the fast player, as in
 # {numref}`fig-mc-hopping`: it learns ten times as fast as the discriminator. A sample is of *high quality* within three standard deviations of a mode, and a mode is *captured* if it is the nearest of such a sample ([evaluation](12_evaluation)); the reverse KL is
 # $\mathrm{KL}(q\,\Vert\,p)$ between the frequencies of the modes.
 
@@ -520,8 +520,8 @@ def play(method, target, steps):
 
 small = {"batch_size": 64, "width_g": 64, "width_d": 64, "unroll_lr": 0.1}  # long foresight against a fast generator
 results = {
-    (where, name): play(method, replace(TARGETS[where], **small), steps)
-    for where, steps in (("ring", 200), ("grid", 300))
+    (where, name): play(method, replace(TARGETS[where], **small), 200)
+    for where in ("ring", "grid")
     for name, method in GAMES.items()
 }
 
