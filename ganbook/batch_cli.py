@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,12 +41,16 @@ def run(
     values = _mapping(read_yaml(file), str(file)) if file else {}
     values |= _object(parameters, "--parameters")
     values |= _from_text(notebook, parameter or [])
+    with announced(folder), gpu_slots(gpus, Path("runs"), gpus_here()):
+        run_notebook(notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once)
+
+
+@contextmanager
+def announced(folder: Path) -> Iterator[None]:
+    """Say on stdout that a run begins and how it ended."""
     typer.echo(f"{folder}: started")
     try:
-        with gpu_slots(gpus, Path("runs"), gpus_here()):
-            run_notebook(
-                notebook, values, folder, threads=threads, cell_timeout=cell_timeout, minutes=minutes, once=once
-            )
+        yield
     except GanbookError:
         typer.echo(f"{folder}: FAILED")
         raise

@@ -74,6 +74,7 @@ def run_notebook(
     cell_timeout: int | None = None,
     minutes: float | None = None,
     once: bool = False,
+    kernels: type | None = None,
 ) -> Path:
     """Execute a notebook inside ``folder`` and return ``folder/run.json``, the certificate that it ran to its end.
 
@@ -88,6 +89,7 @@ def run_notebook(
         cell_timeout: seconds that any one cell may take.
         minutes: that the whole run may take; the limit needs a main thread.
         once: take a finished run of the same inputs as it is, and wait for a process that is at work on it.
+        kernels: the kernel manager to start the kernel with, if not the ordinary one.
 
     Raises:
         InputError: unknown or mistyped parameters, or no such notebook.
@@ -105,7 +107,7 @@ def run_notebook(
         _clear(folder, inputs)
         started, clock = datetime.now(UTC), time.monotonic()
         with energy_of() as energy:
-            reason = _execute(notebook, inputs["parameters"], folder, threads, cell_timeout, minutes)
+            reason = _execute(notebook, inputs["parameters"], folder, threads, cell_timeout, minutes, kernels)
         seconds = round(time.monotonic() - clock, 2)  # by a clock that nobody can set back
         if reason:
             message = (
@@ -147,13 +149,14 @@ def _execute(
     threads: int,
     cell_timeout: int | None,
     minutes: float | None,
+    kernels: type | None,
 ) -> str:
     """Run the notebook; returns why it did not run to its end, or nothing."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     try:
-        with _environment(threads), _log_to(folder / LOG) as log, _signals_interrupt(minutes):
+        with kernel_environment(threads), _log_to(folder / LOG) as log, _signals_interrupt(minutes):
             papermill.execute_notebook(
                 read_notebook(notebook),
                 folder / EXECUTED,
@@ -166,6 +169,7 @@ def _execute(
                 cwd=folder,
                 execution_timeout=cell_timeout,
                 extra_arguments=["--log-level=ERROR"],  # each kernel would greet with a warning about its transport
+                **({"kernel_manager_class": kernels} if kernels else {}),
             )
         return why_incomplete(folder, records=values.get(FOLDER_PARAMETER) == ".")
     except papermill.PapermillExecutionError as error:
@@ -222,7 +226,7 @@ def _clear(folder: Path, inputs: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _environment(threads: int) -> Iterator[None]:
+def kernel_environment(threads: int) -> Iterator[None]:
     """Environment variables of the kernel: numerical threads, no progress bars, no chatter."""
     wanted = {name: str(threads) for name in SINGLE_THREAD}
     wanted |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}

@@ -6,6 +6,7 @@ import ast
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,15 @@ def parameters_of(path: Path) -> dict[str, Parameter]:
     Raises:
         InputError: several parameter cells, or a parameter that is no plain literal of type int, float, str or bool.
     """
+    state = path.stat() if path.is_file() else None
+    if state and path.suffix == ".py" and '"parameters"' not in path.read_text(errors="replace"):
+        return {}  # as most chapters: no need to take the script apart
+    return dict(_parameters(path, state and (state.st_mtime_ns, state.st_size)))
+
+
+@lru_cache(maxsize=256)
+def _parameters(path: Path, state: tuple[int, int] | None) -> dict[str, Parameter]:
+    """A batch asks for the same notebook's parameters for each of its runs; read anew when the file has changed."""
     notebook = read_notebook(path)
     cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.tags]
     if not cells:

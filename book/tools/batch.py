@@ -4,6 +4,9 @@ python -m book.tools.batch book cpu
 python -m book.tools.batch runs cpu only=mnist                    # the experiments of that name or tag
 python -m book.tools.batch runs gpu --profile profiles/slurm      # further arguments go to Snakemake
 
+The runs on this machine are made first, as forks of one process (`ganbook.warm`); Snakemake finds them done and makes
+the pages. With a profile, or any other option of Snakemake's, it makes the runs as well.
+
 What Snakemake says goes to ``runs/batch-<scale>.log``; the runs tell of themselves on stdout. Snakemake's own lock
 would survive a `kill -9` and shut everyone out; ours is the operating system's and ends with the last process that has
 it.
@@ -52,12 +55,22 @@ def batch(target: str, scale: str, more: Sequence[str] = ()) -> int:
     command += [*([] if "--profile" in more else local), *(word for word in more if word not in settings)]
     command += ["--config", f"scale={scale}", *settings]
     with _alone(build.RUNS / f".lock-{scale}", scale) as lock, build.batch_log(scale).open("w") as log:
-        status = _obey(command, log, lock)
+        status: int | None = 0
+        if sys.platform == "linux" and _asks_nothing_of_snakemake(more):
+            status = _obey([sys.executable, "-m", "ganbook.warm", target, scale, *settings], log, lock)
+        if status == 0:
+            status = _obey(command, log, lock)
     if status is None:
         raise InterruptedBatchError(f"Interrupted. {build.finished(scale)} The same command goes on from there.")
     if status != 0:
         print(build.failures(scale), file=sys.stderr)
     return status
+
+
+def _asks_nothing_of_snakemake(more: Sequence[str]) -> bool:
+    """Whether it may find the runs done: a cluster, a dry run or a number of cores are Snakemake's own business."""
+    options = [word for word in more if not word.startswith("only=")]
+    return not options or (options[0] == "--snakefile" and len(options) == 2)
 
 
 def _obey(command: Sequence[str], log: IO[str], lock: IO[str]) -> int | None:
