@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 CLAIM = "claim"
+LONGEST = 40  # lines of code that stand open; a cell tagged `key` stays open however long it is
+OPEN = {CLAIM, "key", "parameters"}
 
 
 def page(executed: Path) -> bytes:
-    """An executed notebook as a page: papermill's traces go, the injected parameters are hidden."""
+    """An executed notebook as a page: papermill's traces go, injected parameters are hidden and long code is folded."""
     import nbformat
 
     notebook = nbformat.read(executed, as_version=4)
@@ -26,8 +28,11 @@ def page(executed: Path) -> bytes:
         cell.id = f"cell-{index}"
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("remove-cell")
+        tags = cell.metadata.setdefault("tags", [])
+        if "injected-parameters" in tags:
+            tags.append("remove-cell")
+        elif cell.cell_type == "code" and cell.source.count("\n") >= LONGEST and not OPEN & {*tags}:
+            tags.append("hide-input")
     return (nbformat.writes(notebook) + "\n").encode()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from book.tools import gallery
+from book.tools.grid import grids, plain
 from ganbook.batch import RUNS, SCALES, Experiment, Run, plan
 from ganbook.comparison import better, by_variant, paired, ranking
 from ganbook.errors import InputError
@@ -81,11 +82,13 @@ own. `ganbook results -o table.tex` writes these tables for a thesis (LaTeX, CSV
 
 
 def _overview_section(experiment: Experiment, counts: Mapping[str, int], records: Mapping[str, list[Record]]) -> str:
-    lines = [f"## [{experiment.title}]({experiment.name}.md)", ""]
+    page = f"{experiment.name}.md"
+    lines = [f"## [{experiment.title}]({page})", ""]
     for scale, count in counts.items():
         lines += [f"**{SCALE_TITLES[scale]}**: {_state(len(records[scale]), count, scale)}", ""]
-        if records[scale]:
-            lines += [_summary_table(records[scale]), ""]
+        if found := records[scale]:
+            many = sum(len(names) for names in {tuple(r.metrics) for r in found}) > UPRIGHT and not varied(found)
+            lines += [f"[All {len(found[0].metrics)} numbers]({page})." if many else _summary_table(found), ""]
     return "\n".join(lines)
 
 
@@ -123,18 +126,29 @@ def _summary_table(records: Sequence[Record]) -> str:
     table = summary(records)
     names = varied(records)
     metrics = metrics_of(table)
+    protocols = [text for text in dict.fromkeys(table["protocol"]) if text]
     several = table["protocol"].nunique() > 1
     columns = [*names, *metrics, "n", *(["protocol"] if several else [])]
     rows = []
     for row in table.to_dict("records"):
         cells = [f"`{row[name]}`" for name in names]
         cells += [_spread(float(row[metric]), float(row[f"{metric}_ci"])) for metric in metrics]
-        rows.append([*cells, str(row["n"]), *([row["protocol"]] if several else [])])
-    note = "" if several or not (text := table["protocol"].iloc[0]) else f"\n\n*Protocol:* {text}."
-    head = [column.replace("_", " ") for column in columns]
-    if len(rows) == 1 and len(head) > UPRIGHT:  # one variant with many metrics reads better from top to bottom
-        return gallery.table(["metric", "value"], list(zip(head, rows[0], strict=True))) + note
-    return gallery.sortable(head, rows) + note
+        marks = [str(protocols.index(row["protocol"]) + 1) if row["protocol"] else "–"] if several else []
+        rows.append([*cells, str(row["n"]), *marks])
+    note = "".join(f"\n\n*Protocol{f' {i}' if several else ''}:* {text}." for i, text in enumerate(protocols, start=1))
+    if len(rows) == 1 and len(columns) > UPRIGHT:
+        return _upright(dict(zip(metrics, rows[0], strict=False)), rows[0][-1]) + note
+    return gallery.sortable([column.replace("_", " ") for column in columns], rows) + note
+
+
+def _upright(values: Mapping[str, str], n: str) -> str:
+    """One variant with many metrics: what was measured of several things as grids, the rest from top to bottom."""
+    found, rest = grids(values)
+    tables = [gallery.sortable(head, rows) for head, rows in found]
+    if rest:
+        tables.append(gallery.table(["metric", "value"], [[plain(name), text] for name, text in rest.items()]))
+    seeds = f"{n} seed." if n == "1" else f"Means of {n} seeds."
+    return "\n\n".join([*tables, seeds])
 
 
 def _comparison(records: Sequence[Record]) -> list[str]:

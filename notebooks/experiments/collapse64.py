@@ -153,8 +153,9 @@ for name, result in played.items():
     seen = pd.DataFrame([row for row in result.rows if "recall" in row])
     for axes, what in zip(panels, ("recall", "ms_ssim"), strict=True):
         if len(seen):
-            axes.plot(seen["step"], seen[what], "o-", markersize=3, label=VARIANTS[name].title)
+            axes.plot(seen["step"], seen[what], "o-", markersize=3, alpha=0.8, label=VARIANTS[name].title)
 panels[1].axhline(panel.real_similarity, color="0.4", linestyle=":")
+panels[0].set_ylim(-0.01, max(0.1, 1.05 * panels[0].get_ylim()[1]))
 for axes, what in zip(panels, ("recall", "MS-SSIM of pairs"), strict=True):
     axes.set(xlabel="generator steps", ylabel=what)
     axes.grid(alpha=0.3)

@@ -93,7 +93,13 @@ OUT = Path(OUT or default_folder("mode_collapse", comparison))
 OUT.mkdir(parents=True, exist_ok=True)
 recipe, images = coverage.TARGETS[comparison.target], coverage.TARGETS[comparison.target].mixture is None
 machine = environment(DEVICE)
-recipe
+display(
+    Markdown(
+        f"The recipe that all methods share on `{comparison.target}`: {recipe.steps:,} steps at full length, batches of "
+        f"{recipe.batch_size}, Adam at {recipe.lr:g} with betas {recipe.betas[0]:g} and {recipe.betas[1]:g}, latents of "
+        f"{recipe.latent_dim} dimensions, {recipe.n_eval:,} samples counted."
+    )
+)
 
 # %% [markdown]
 # ## Training

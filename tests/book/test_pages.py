@@ -13,6 +13,7 @@ from PIL import Image
 
 from book.tools import build, chapters, pages, pairs, status
 from book.tools.curves import curves
+from book.tools.grid import grids
 from ganbook.batch import Experiment, Run, Scale
 from ganbook.errors import DataError, InputError
 from ganbook.notebooks import read_notebook
@@ -295,3 +296,51 @@ def test_several_experiments_in_one_summary_are_refused(tmp_path):
     record(tmp_path, "a", accuracy=0.5)
     with pytest.raises(InputError, match="one experiment"):
         summary(read_records(tmp_path))
+
+
+def test_long_code_is_folded_unless_it_is_what_the_chapter_is_about(tmp_path):
+    def code(lines, *tags):
+        return nbformat.v4.new_code_cell("\n".join(["x = 1"] * lines), metadata={"tags": list(tags)})
+
+    cells = [code(40), code(41), code(60, "key"), code(60, "claim"), code(60, "parameters"), code(1)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "executed.ipynb")
+    page = nbformat.reads(chapters.page(tmp_path / "executed.ipynb").decode(), as_version=4)
+    assert ["hide-input" in cell.metadata.tags for cell in page.cells] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["fd2k(judge)@dcgan", "recall@dcgan", "fd2k(judge)@sagan", "recall@sagan", "recall@last", "fd2k(judge)@last"],
+        [
+            "captured(plain)",
+            "reverse_kl(plain)",
+            "captured(wgan_gp)",
+            "reverse_kl(wgan_gp)",
+            "captured(ring)",
+            "reverse_kl(ring)",
+        ],
+        ["clip_0.1_fd", "clip_0.1_judge_accuracy", "R1_fd", "R1_judge_accuracy", "no_cap_fd", "no_cap_judge_accuracy"],
+        ["fd at 2", "recall at 2", "fd at 1", "recall at 1", "fd at 0.5", "recall at 0.5", "sum of 1", "sum of 3"],
+        [
+            "seconds vae",
+            "feature error vae",
+            "seconds vae, x",
+            "feature error vae, x",
+            "seconds ae",
+            "feature error ae",
+        ],
+    ],
+)
+def test_numbers_of_several_things_become_a_table_with_two_heads(names):
+    values = {name: str(i) for i, name in enumerate([*names, "alone"])}
+    (found,), rest = grids(values)
+    head, rows = found
+    assert "alone" in rest
+    shown = [cell for _, *cells in rows for cell in cells if cell != "–"]
+    assert sorted(shown + list(rest.values())) == sorted(values.values())  # none is lost or shown twice
+    assert len(shown) >= 4 and head[0] == ""
+    for who, *cells in rows:
+        for what, cell in zip(head[1:], cells, strict=True):
+            name = next((name for name, value in values.items() if value == cell), "").replace("_", " ")
+            assert not name or (who in name and what in name)

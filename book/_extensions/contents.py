@@ -1,0 +1,82 @@
+"""The list of all pages beside each page, made once.
+
+The theme resolves the whole tree of contents anew for every page, which was two thirds of the time of a build. Here it
+does so for the first page; for the others only the addresses and the mark of the page itself are set.
+"""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+from collections.abc import Callable
+from typing import Any
+
+from bs4 import BeautifulSoup, Tag
+from sphinx.application import Sphinx
+
+MARKS = {"current", "active"}
+
+
+def neutral(tree: BeautifulSoup, page: str) -> BeautifulSoup:
+    """The list as it stands beside a page, without the marks of that page and with names of pages as addresses."""
+    tree = copy.copy(tree)
+    for link in tree("a"):
+        address = str(link["href"])
+        here = posixpath.normpath(posixpath.join(posixpath.dirname(page), address)).removesuffix(".html")
+        if ":" not in address:
+            link["href"] = page if address == "#" else here
+    for element in tree.select("a, li, ul"):
+        element["class"] = [name for name in element.get_attribute_list("class") if name and name not in MARKS]
+    for folded in tree("details"):
+        folded.attrs.pop("open", None)
+    return tree
+
+
+def beside(tree: BeautifulSoup, page: str, address: Callable[[str], str]) -> str:
+    """The list with the marks of a page.
+
+    Args:
+        tree: from `neutral`.
+        page: its name.
+        address: from that page to one of another name.
+    """
+    tree = copy.copy(tree)
+    for link in tree("a"):
+        name = str(link["href"])
+        if name == page:
+            link["href"] = "#"
+            _mark(link)
+        elif ":" not in name:
+            link["href"] = address(name)
+    return str(tree)
+
+
+def _mark(link: Tag) -> None:
+    """The page itself, and what it lies under, unfolded."""
+    link["class"] = ["current", *link.get_attribute_list("class")]
+    for parent in link.parents:
+        if parent.name == "li":
+            parent["class"] = [*parent.get_attribute_list("class"), "current", "active"]
+            for folded in parent("details", recursive=False):
+                folded["open"] = "open"
+        elif parent.name == "ul":
+            parent["class"] = ["current", *(name for name in parent.get_attribute_list("class") if name)]
+
+
+def offer(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """``_templates/sbt-sidebar-nav.html`` asks for the list."""
+    kept: dict[str, BeautifulSoup] = app.builder.__dict__.setdefault("contents_of_the_book", {})
+
+    def contents(make: Callable[..., BeautifulSoup], **options: object) -> str:
+        """The list for this page; `make` is the theme's own way."""
+        if not kept:
+            kept["tree"] = neutral(make(**options), pagename)
+        return beside(kept["tree"], pagename, lambda name: app.builder.get_relative_uri(pagename, name))
+
+    context["contents"] = contents
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("html-page-context", offer, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
