@@ -35,7 +35,7 @@ def pending(target: str, scale: str, only: str = "") -> list[Run]:
     experiments = load_experiments()
     names = set(chosen(experiments, only))
     runs = plan(experiments, scale)
-    wanted = [*theory_runs(), *runs] if target == "book" else [run for run in runs if run.experiment in names]
+    wanted = [*runs, *theory_runs()] if target == "book" else [run for run in runs if run.experiment in names]
     found = [run for run, marker in zip(wanted, markers(wanted), strict=True) if not Path(marker).is_file()]
     return [] if any(run.resources.gpu for run in found) else found
 
