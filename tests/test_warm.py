@@ -83,7 +83,7 @@ def planned(monkeypatch, tmp_path):
 
 def test_pending_is_what_the_target_needs_and_is_not_done(planned):
     Path("one-seed-0").touch()
-    assert [run.experiment for run in warm.pending("book", "cpu")] == ["00", "one", "two"]
+    assert [run.experiment for run in warm.pending("book", "cpu")] == ["one", "two", "00"]
     assert [run.run_id for run in warm.pending("runs", "cpu")] == ["seed-1", "default"]
     assert [run.run_id for run in warm.pending("runs", "cpu", "one")] == ["seed-1"]
 
