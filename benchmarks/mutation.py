@@ -160,8 +160,8 @@ def copy_of_repository(folder: Path) -> Path:
     return folder
 
 
-def tests_pass(folder: Path, tests: Sequence[str], seconds: float, *, shapes: bool = True) -> bool:
-    """Whether the tests pass in a copy of the repository, with or without a check of all shapes; too long is a failure."""
+def tests_pass(folder: Path, tests: Sequence[str], seconds: float, *, shapes: bool) -> bool:
+    """Whether the tests pass in a copy of the repository, shapes checked or not; too long is a failure."""
     child = os.fork()
     if child == 0:
         os._exit(_run_tests(folder, tests, shapes))
@@ -199,7 +199,7 @@ def survivors(module: str, folders: SimpleQueue[Path], jobs: int, sample: int = 
     tests, path = TESTS[module], Path("ganbook") / f"{module}.py"
     folder = folders.get()
     started = time.monotonic()
-    if not tests_pass(folder, tests, 3600):
+    if not tests_pass(folder, tests, 3600, shapes=True):
         sys.exit(f"The tests {' '.join(tests)} fail without any change. Mend them first.")
     limit = 30 + 10 * (time.monotonic() - started)
     folders.put(folder)
@@ -209,7 +209,7 @@ def survivors(module: str, folders: SimpleQueue[Path], jobs: int, sample: int = 
         original = (folder / path).read_text()
         (folder / path).write_text(mutant.source)
         try:
-            return tests_pass(folder, tests, limit, shapes=False) and tests_pass(folder, tests, limit)
+            return tests_pass(folder, tests, limit, shapes=False) and tests_pass(folder, tests, limit, shapes=True)
         finally:
             (folder / path).write_text(original)
             folders.put(folder)
