@@ -97,6 +97,10 @@ class Target:
         values[name] = _relative_spread(self.features, self.labels, features, groups)
         return values
 
+    def features_of(self, images: Tensor) -> Tensor:
+        """The judge's features `(n, d)` float64 of images in [-1, 1]."""
+        return self.judge.features(images).double()
+
     def names(self, n: int) -> tuple[str, str]:
         """What the Fréchet distance and the MMD² of ``n`` samples are called."""
         extractor = self.protocol["extractor"]

@@ -26,12 +26,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
 from ganbook.losses import get_loss
 from ganbook.models.autoencoder import evaluating
 from ganbook.models.autoencoder_terms import Codes, Images, Values, gaussian_kl, reparameterise
-from ganbook.models.gan import check_label_range, check_latents, frozen
+from ganbook.models.gan import check_label_range, check_latents, ema_average, frozen
 from ganbook.nn.autoencoders import Encoder
 from ganbook.nn.dcgan import Discriminator, Generator
 
@@ -69,6 +71,8 @@ class VAEGAN:
         lr: Adam's learning rate of encoder and decoder.
         lr_d: that of the discriminator.
         betas: Adam's moments.
+        ema_decay: of the averaged decoder, which draws what `sample` returns; 0 is the trained one itself. The game
+            makes the decoder's weights go round, as in any GAN; the paper does not average.
         seed: of codes and latents.
         device: where the networks live.
 
@@ -88,11 +92,14 @@ class VAEGAN:
         lr: float = 1e-3,
         lr_d: float = 1e-3,
         betas: tuple[float, float] = (0.5, 0.999),
+        ema_decay: float = 0.0,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         if not 0 < gamma < math.inf:
             raise InputError(f"gamma weighs the likelihood in the decoder's loss and is positive, got {gamma}.")
+        if not 0 <= ema_decay < 1:
+            raise InputError(f"The decay of the averaged decoder is in [0, 1), got ema_decay={ema_decay}.")
         self.device = torch.device(device)
         self.encoder, self.decoder = encoder.to(self.device), decoder.to(self.device)
         self.discriminator = discriminator.to(self.device)
@@ -102,6 +109,7 @@ class VAEGAN:
             features_at(self.discriminator, torch.zeros(1, *discriminator.shape, device=self.device), layer)
         self.latent_dim, self.n_classes = decoder.latent_dim, decoder.n_classes
         self.layer, self.gamma, self.loss = layer, gamma, get_loss(loss)
+        self.ema = AveragedModel(decoder, multi_avg_fn=ema_average(ema_decay)).eval().requires_grad_(False)
         self.optimizer_e = torch.optim.Adam(encoder.parameters(), lr, betas, fused=True)
         self.optimizer_g = torch.optim.Adam(decoder.parameters(), lr, betas, fused=True)
         self.optimizer_d = torch.optim.Adam(discriminator.parameters(), lr_d, betas, fused=True)
@@ -149,6 +157,7 @@ class VAEGAN:
             self._descend(self.decoder, self.optimizer_g, decoder_loss, keep=False)
         self.optimizer_e.step()
         self.optimizer_g.step()
+        self.ema.update_parameters(self.decoder)
         self._terms += torch.stack([prior.detach(), llike.detach(), torch.ones_like(prior)])
         return decoder_loss.detach()
 
@@ -164,6 +173,24 @@ class VAEGAN:
         self._terms.zero_()
         return {"prior": prior / max(steps, 1), "llike": llike / max(steps, 1)}
 
+    def refresh_batchnorm(self, *, batches: int = 4, batch_size: int = 128) -> None:
+        """Give the averaged decoder BatchNorm statistics of its own: means over fresh batches of latents and labels."""
+        layers = [m for m in self.ema.modules() if isinstance(m, _BatchNorm)]
+        rng = torch.Generator(self.device).manual_seed(0)
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a cumulative average
+            layer.train()
+        with torch.no_grad():
+            for _ in range(batches):
+                z = torch.randn(batch_size, self.latent_dim, generator=rng, device=self.device)
+                y = torch.randint(max(self.n_classes, 1), (batch_size,), generator=rng, device=self.device)
+                self.ema(z, y if self.n_classes else None)
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()
+
     def codes(self, x: Images, labels: Int[Tensor, " n"] | None = None) -> Codes:
         """The means of the codes of images, in evaluation mode, on the CPU."""
         check_label_range(labels, self.n_classes)
@@ -172,16 +199,16 @@ class VAEGAN:
             return self.encoder(x.to(self.device), y)[:, 0].cpu()
 
     def sample(self, z: Codes, labels: Int[Tensor, " n"] | None = None) -> Images:
-        """Images of codes, in evaluation mode, on the CPU.
+        """Images of codes by the averaged decoder, on the CPU; call `refresh_batchnorm` first if training went on.
 
         Raises:
             InputError: codes of the wrong length, or a label that is not a class.
         """
         check_latents(z, self.latent_dim)
         check_label_range(labels, self.n_classes)
-        with evaluating(self.decoder):
+        with torch.no_grad():
             y = None if labels is None else labels.to(self.device)
-            return self.decoder(z.to(self.device), y).cpu()
+            return self.ema(z.to(self.device), y).cpu()
 
 
 def build_vae_gan(
@@ -197,6 +224,7 @@ def build_vae_gan(
     loss: str = "nonsaturating",
     lr: float = 1e-3,
     lr_d: float = 1e-3,
+    ema_decay: float = 0.0,
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> VAEGAN:
@@ -207,5 +235,15 @@ def build_vae_gan(
         encoder, decoder = Encoder(latent_dim=latent_dim, **sizes), Generator(latent_dim=latent_dim, **sizes)
         discriminator = Discriminator(norm=norm, **sizes)
     return VAEGAN(
-        encoder, decoder, discriminator, layer=layer, gamma=gamma, loss=loss, lr=lr, lr_d=lr_d, seed=seed, device=device
+        encoder,
+        decoder,
+        discriminator,
+        layer=layer,
+        gamma=gamma,
+        loss=loss,
+        lr=lr,
+        lr_d=lr_d,
+        ema_decay=ema_decay,
+        seed=seed,
+        device=device,
     )

@@ -128,3 +128,51 @@ def test_mistakes_are_told():
         model.sample(torch.zeros(1, 5), torch.zeros(1, dtype=torch.int64))
     with pytest.raises(InputError, match="Labels are 0 … 3"):
         model.codes(batch()[0][:1], torch.tensor([4]))
+
+
+def first_weight(network):
+    return next(iter(network.parameters())).detach().clone()
+
+
+def test_the_averaged_decoder_goes_by_the_rule_and_draws_the_samples():
+    model, (x, y) = build_vae_gan(ema_decay=0.5, **SIZES), batch()
+    expected = None
+    for step in range(3):
+        model.generator_step(x, y)
+        d = min(0.5, (1 + step) / (10 + step))
+        now = first_weight(model.decoder)
+        expected = now if expected is None else d * expected + (1 - d) * now  # the first step is taken as it is
+    assert torch.allclose(first_weight(model.ema), expected, atol=1e-6)
+    with torch.no_grad():
+        drawn = model.ema.module.eval()(torch.ones(2, 3), y[:2])
+    assert torch.equal(model.sample(torch.ones(2, 3), y[:2]), drawn)
+
+
+def test_without_averaging_the_decoder_itself_is_sampled():
+    model, (x, y) = build_vae_gan(**SIZES), batch()
+    for _ in range(3):
+        model.generator_step(x, y)
+    with torch.no_grad():
+        drawn = model.decoder.eval()(torch.ones(2, 3), y[:2])
+    assert torch.allclose(model.sample(torch.ones(2, 3), y[:2]), drawn, atol=1e-5)
+
+
+def test_refreshed_statistics_are_those_of_the_averaged_weights():
+    model, (x, y) = build_vae_gan(ema_decay=0.9, **SIZES), batch()
+    model.generator_step(x, y)
+    state = model.rng.get_state()
+    model.refresh_batchnorm(batches=2, batch_size=64)
+    rng = torch.Generator().manual_seed(0)
+    means = []
+    for _ in range(2):
+        z, labels = torch.randn(64, 3, generator=rng), torch.randint(4, (64,), generator=rng)
+        codes = torch.cat([z, torch.nn.functional.one_hot(labels, 4).float()], 1)
+        means.append(model.ema.module.net[0](codes[:, :, None, None]).mean((0, 2, 3)))
+    assert torch.allclose(model.ema.module.net[1].running_mean, torch.stack(means).mean(0), atol=1e-5)
+    assert torch.equal(model.rng.get_state(), state)  # training goes on as if nothing had been
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(InputError, match="ema_decay"):
+        build_vae_gan(ema_decay=decay, **SIZES)
