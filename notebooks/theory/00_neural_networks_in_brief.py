@@ -264,7 +264,7 @@ left.set(xlabel="logit t, wanted: yes", ylabel="loss", ylim=(-0.2, 7))
 right.set(xlabel="logit t, wanted: yes", ylabel="derivative", ylim=(-2.5, 1.2))
 for axis in (left, right):
     axis.grid(alpha=0.3)
-left.legend(frameon=False, fontsize=8)
+right.legend(*left.get_legend_handles_labels(), frameon=False, fontsize=8, loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -663,7 +663,7 @@ right.plot(mean[0, mean[2].argmin()], mean[2].min(), "o", markersize=11, fillsty
 for axis, title in ((left, "training"), (right, "validation")):
     axis.set(xlabel="step", ylabel="cross-entropy", title=title)
     axis.grid(alpha=0.3)
-right.legend(frameon=False)
+left.legend(frameon=False)
 plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]

@@ -251,7 +251,7 @@ def counted(generator):
 
 games = {loss: [play(loss, seed) for seed in SEEDS] for loss in ("nonsaturating", "wasserstein", "rpgan")}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Samples (orange) of one seed and the data (grey) after the same number of steps, one loss of each family.", "name": "fig-zoo-families"}, "image": {"alt": "Three scatter plots of a ring of eight grey clusters with orange samples on and between them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Samples (orange) of one seed and the data (grey) after the same number of steps, one loss of each family.", "name": "fig-zoo-families"}, "image": {"alt": "Three scatter plots of a ring of eight grey clusters. Left and right the orange samples lie on the ring, on and between the clusters; in the middle they are a sheet over the upper left of it."}}
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), layout="constrained")
 background = TARGET.sample(1000, torch.Generator().manual_seed(3))
 for axis, (loss, players) in zip(axes, games.items()):
