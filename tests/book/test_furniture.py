@@ -154,3 +154,54 @@ def test_without_scripts_a_widget_is_a_still_picture(html, browser):
         assert still.get_attribute("alt")
         assert (html / still.get_attribute("src")).is_file()
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [
+        ("Jensen", "theory/01_minimax_game"),
+        ("Kantorovich", "theory/05_wasserstein"),
+        ("Lipschitz", "theory/06_lipschitz"),
+    ],
+)
+def test_the_search_finds_a_formula_by_its_name(html, browser, word, page):
+    tab = browser.new_page()
+    tab.goto((html / "search.html").as_uri() + f"?q={word}")
+    tab.wait_for_selector(f"#search-results ul.search li a[href^='{page}']", timeout=60_000)
+    tab.close()
+
+
+def test_search_and_menus_are_reached_without_a_mouse(html, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+    page.set_default_timeout(120_000)  # a busy machine
+    page.goto((html / "practice" / "gpu.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Skip to main content"
+    page.locator("article .theme-switch-button, .theme-switch-button").first.focus()
+    before = page.evaluate("document.documentElement.dataset.mode")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.documentElement.dataset.mode") != before
+    page.keyboard.press("Control+k")
+    page.wait_for_function("document.activeElement.matches('#pst-search-dialog input[name=q]')")
+    page.keyboard.type("discriminator")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results ul.search li a")
+    page.locator("#search-results ul.search li a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("article.bd-article h1")
+    assert "search.html" not in page.url
+    page.close()
+
+
+def test_on_a_telephone_the_contents_open_and_close_by_keyboard(html, browser):
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.set_default_timeout(120_000)  # a busy machine
+    page.goto((html / "practice" / "gpu.html").as_uri())
+    contents = page.locator(".bd-links a").first
+    assert not contents.is_visible()
+    page.locator(".primary-toggle").last.focus()
+    page.keyboard.press("Enter")
+    contents.wait_for(state="visible")
+    page.keyboard.press("Escape")
+    contents.wait_for(state="hidden")
+    page.close()

@@ -1,31 +1,33 @@
 """The built book in a browser, from disk and without a network: every page, in both themes, on desk and telephone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Request
 
 pytestmark = pytest.mark.xdist_group("walk")  # one worker loads the pages, once
 
 SIZES = {"desk": (1280, 900), "telephone": (360, 740)}
 THEMES = ("light", "dark")
 
-LOADED = """() => ({
-  math: document.querySelectorAll('.math').length,
-  typeset: document.querySelectorAll('.math mjx-container').length,
-  mathErrors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent),
-  fontErrors: [...document.fonts].filter(f => f.status === 'error').map(f => f.family),
-  mathFonts: [...document.fonts].filter(f => f.family.startsWith('MJX') && f.status === 'loaded').length,
-  brokenImages: [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src),
-  noAlt: [...document.querySelectorAll('.bd-article img')].filter(i => !i.alt).map(i => i.src),
-  ids: [...document.querySelectorAll('[id]')].map(e => e.id),
-  links: [...document.links].map(a => a.href),
-  solutions: document.querySelectorAll('.solution.dropdown').length,
-})"""
+LOADED = """async () => {
+  await window.MathJax?.startup?.promise;
+  await document.fonts.ready;
+  return {
+    math: document.querySelectorAll('.math').length,
+    typeset: document.querySelectorAll('.math mjx-container').length,
+    mathErrors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent),
+    fontErrors: [...document.fonts].filter(f => f.status === 'error').map(f => f.family),
+    mathFonts: [...document.fonts].filter(f => f.family.startsWith('MJX') && f.status === 'loaded').length,
+    brokenImages: [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src),
+    noAlt: [...document.querySelectorAll('.bd-article img')].filter(i => !i.alt).map(i => i.src),
+    ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+    links: [...document.links].map(a => a.href),
+    solutions: document.querySelectorAll('.solution.dropdown').length,
+  };
+}"""
 
 SHOWN = """async () => {
   await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));  // a new theme takes a frame
@@ -53,15 +55,26 @@ class Visit:
     trouble: Trouble
 
 
-def watch(page: Page) -> Trouble:
-    trouble = Trouble()
-    page.on("console", lambda m: trouble.complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: trouble.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: trouble.complaints.append(f"failed: {request.url}"))
-    page.on(
-        "request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else trouble.abroad.append(r.url)
-    )
-    return trouble
+class Watch:
+    """Writes down what a tab complains about; after `new` for the page that it loads next."""
+
+    def __init__(self, page: Page) -> None:
+        self.trouble = Trouble()
+        page.on("console", lambda m: self.complain(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complain(str(error)))
+        page.on("requestfailed", lambda request: self.complain(f"failed: {request.url}"))
+        page.on("request", self.note)
+
+    def complain(self, text: str) -> None:
+        self.trouble.complaints.append(text)
+
+    def note(self, request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.trouble.abroad.append(request.url)
+
+    def new(self) -> Trouble:
+        self.trouble = Trouble()
+        return self.trouble
 
 
 def pages(html: Path) -> list[Path]:
@@ -71,33 +84,38 @@ def pages(html: Path) -> list[Path]:
     return found
 
 
-def visit(page: Page, path: Path) -> Visit:
+def visit(page: Page, watch: Watch, path: Path) -> Visit:
     """Loads the page once; the theme follows what the reader's system asks for, so it can be asked for anew."""
-    trouble = watch(page)
+    trouble = watch.new()
     page.goto(path.as_uri())
-    page.evaluate("() => window.MathJax?.startup?.promise")
-    page.evaluate("() => document.fonts.ready.then(() => null)")
     held, shown = page.evaluate(LOADED), {}
-    for size, theme in product(SIZES, THEMES):
-        width, height = SIZES[size]
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=theme)
-        shown[theme, size] = page.evaluate(SHOWN)
+    for number, size in enumerate(SIZES):
+        if number:
+            resize(page, size)
+        for theme in THEMES if number % 2 == 0 else reversed(THEMES):  # one thing changes at a time
+            page.emulate_media(color_scheme=theme)
+            shown[theme, size] = page.evaluate(SHOWN)
+    page.emulate_media(color_scheme=THEMES[0])
+    resize(page, next(iter(SIZES)))
     return Visit(held, shown, trouble)
 
 
+def resize(page: Page, size: str) -> None:
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+
+
 @pytest.fixture(scope="module")
-def visits(html, browser) -> Iterator[dict[Path, Visit]]:
+def visits(html, browser) -> dict[Path, Visit]:
+    """All pages, one after the other in one tab: the browser then reads the scripts that all of them share once."""
     width, height = SIZES["desk"]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
     context.set_default_timeout(120_000)  # machines of two cores are slow when busy
-    found = {}
-    for path in pages(html):
-        page = context.new_page()
-        found[path] = visit(page, path)
-        page.close()
-    yield found
+    page = context.new_page()
+    watch = Watch(page)
+    found = {path: visit(page, watch, path) for path in pages(html)}
     context.close()
+    return found
 
 
 def wrong(visits: dict[Path, Visit], html: Path, judge) -> dict[str, Any]:
@@ -156,12 +174,12 @@ def test_links_within_the_book_lead_somewhere(visits, html):
 
 def test_the_search_finds_a_word_from_disk(html, browser):
     page = browser.new_page()
-    trouble = watch(page)
+    watch = Watch(page)
     page.goto((html / "search.html").as_uri() + "?q=discriminator")
     page.wait_for_selector("#search-results ul.search li a", timeout=15_000)
     assert page.locator("#search-results ul.search li").count() >= 2
     page.wait_for_timeout(500)  # excerpts would be fetched now
-    assert trouble == Trouble()
+    assert watch.trouble == Trouble()
     page.close()
 
 
