@@ -95,7 +95,7 @@ ENVIRONMENT = environment(DEVICE)
 RESOLUTION = {"mnist": 28, "emoji": 32}[dataset]
 STARTS = [name if name == "random" or not conditional else f"c{name}" for name in starts.split(",")]
 GAME = ("C" if conditional else "") + {"nonsaturating": "GAN", "wasserstein": "WGAN"}[loss]
-GOALS = (200.0, 100.0, 50.0, 25.0)
+GOALS = (200.0, 100.0, 50.0)
 tick = time.perf_counter if DEVICE.type == "cuda" else time.process_time
 COLOURS = ["#0072b2", "#d55e00", "#007a5e", "#aa4499"]
 

@@ -371,7 +371,7 @@ def decoder_of(name):
 
 
 for name in NAMES:  # for `ganbook restyle` and the like
-    networks = dcgan_networks(called(name).lower(), decoder_of(name), encoder=trained[name].encoder if name in ENCODING else None, latent_dim=latent_dim, dataset=dataset, classes=pictures.classes, **SIZES)
+    networks = dcgan_networks(called(name).lower(), decoder_of(name), encoder=trained[name].encoder if name in ENCODING else None, latent_dim=latent_dim, dataset={"emoji_styles": "emoji"}.get(dataset, dataset), classes=pictures.classes, **SIZES)
     save_networks(OUT / "models" / f"{called(name).lower()}.safetensors", networks)
 metrics = {f"{quantity} {model}": value for model, values in measured.items() for quantity, value in values.items()}
 metrics |= {f"{what}, restyled {name}": value for name, values in transfer.items() for what, value in values.items()}
