@@ -60,6 +60,8 @@ class Verdict:
     def __str__(self) -> str:
         if len(self.values) < SEEDS:
             return f"{self.mean:+.3g} (too few seeds)"
+        if not any(self.values):
+            return "none: neither arrives, or both at once"
         bold = "**" if self.word in ("faster", "slower") else ""
         return f"{bold}{self.word}{bold}: {self.mean:+.3g} [{self.low:+.3g}, {self.high:+.3g}]"
 

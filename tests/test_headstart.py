@@ -83,6 +83,7 @@ def test_one_seed_against_the_others_is_enough_to_doubt():
     assert doubtful.low > 0
     assert doubtful.word == "no difference shown"
     assert verdict([0.0] * 5).word == "no difference shown"
+    assert str(verdict([0.0] * 5)) == "none: neither arrives, or both at once"
 
 
 def test_the_interval_holds_the_mean_and_lies_within_the_values():

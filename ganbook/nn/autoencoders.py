@@ -9,6 +9,9 @@ one-hot beside the code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -88,6 +91,51 @@ class Encoder(nn.Module):
             x = torch.cat([x, label_planes(check_labels(y, self.n_classes), self.n_classes, x.shape[3])], dim=1)
         mean, log_var = self.head(self.features(x)).chunk(2, 1)
         return torch.stack([self.centre(mean), log_var], 1)
+
+
+def tanh_layers(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers with a tanh between them, weights from Glorot & Bengio's (2010) uniform law, biases 0."""
+    layers: list[nn.Module] = []
+    for size_in, size_out in pairwise(sizes):
+        linear = nn.Linear(size_in, size_out)
+        nn.init.xavier_uniform_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
+
+
+class DenseEncoder(nn.Module):
+    """Images to codes `(N, 2, latent_dim)` by two fully connected layers of tanh units (Burda et al. 2016, section 5).
+
+    Args:
+        resolution, channels: of the images.
+        latent_dim: length of the code; 50 in the paper.
+        width: units of each hidden layer; 200 in the paper.
+    """
+
+    def __init__(self, *, resolution: int, channels: int = 1, latent_dim: int = 50, width: int = 200) -> None:
+        super().__init__()
+        self.latent_dim, self.n_classes = latent_dim, 0
+        self.net = tanh_layers([channels * resolution**2, width, width, 2 * latent_dim])
+
+    def forward(self, x: Float[Tensor, "n c h w"], y: None = None) -> Float[Tensor, "n 2 latent"]:
+        return self.net(x.flatten(1)).unflatten(1, (2, self.latent_dim))
+
+
+class DenseDecoder(nn.Module):
+    """Codes to images in [-1, 1], the mirror of `DenseEncoder`.
+
+    The last layer's logit l of ink becomes ``tanh(l/2) = 2σ(l) - 1``. Arguments as there.
+    """
+
+    def __init__(self, *, resolution: int, channels: int = 1, latent_dim: int = 50, width: int = 200) -> None:
+        super().__init__()
+        self.latent_dim, self.n_classes = latent_dim, 0
+        self.shape = (channels, resolution, resolution)
+        self.net = tanh_layers([latent_dim, width, width, channels * resolution**2])
+
+    def forward(self, z: Float[Tensor, "n latent"], y: None = None) -> Float[Tensor, "n c h w"]:
+        return torch.tanh(self.net(z) / 2).unflatten(1, self.shape)
 
 
 class LatentDiscriminator(nn.Module):

@@ -5,7 +5,15 @@ import torch
 
 from ganbook.errors import InputError
 from ganbook.nn import dcgan
-from ganbook.nn.autoencoders import Centred, Encoder, LatentDiscriminator, label_planes, start_from
+from ganbook.nn.autoencoders import (
+    Centred,
+    DenseDecoder,
+    DenseEncoder,
+    Encoder,
+    LatentDiscriminator,
+    label_planes,
+    start_from,
+)
 
 
 def encoder(**options):
@@ -81,3 +89,19 @@ def test_a_generator_that_starts_from_a_decoder_draws_the_same_pictures():
 def test_a_decoder_of_another_shape_is_refused_by_name(options, told):
     with pytest.raises(InputError, match=told):
         start_from(generator(), generator(**options))
+
+
+def test_the_dense_pair_fits_and_its_output_is_the_ink_of_its_logits():
+    encoder, decoder = (
+        DenseEncoder(resolution=8, latent_dim=3, width=5),
+        DenseDecoder(resolution=8, latent_dim=3, width=5),
+    )
+    x = torch.rand(4, 1, 8, 8) * 2 - 1
+    codes = encoder(x)
+    assert codes.shape == (4, 2, 3)
+    drawn = decoder(codes[:, 0])
+    assert drawn.shape == x.shape
+    probability = torch.sigmoid(decoder.net(codes[:, 0])).view(4, 1, 8, 8)
+    assert torch.allclose((drawn + 1) / 2, probability, atol=1e-6)
+    hidden = torch.tanh(encoder.net[2](torch.tanh(encoder.net[0](x.flatten(1)))))
+    assert torch.allclose(encoder.net[4](hidden).view(4, 2, 3), codes, atol=1e-6)
