@@ -1,15 +1,17 @@
-"""What the batch costs: ``python benchmarks/batch.py [--runs 6] [--planned 200] [--rounds 3] [--only plan]``.
+"""What the batch costs: ``python benchmarks/batch.py [--runs 6] [--planned 200] [--rounds 3] [--only PART]``.
 
 In a project of its own, with a notebook that computes next to nothing (``tests/material/tiny.py``), one thread:
 
 - papermill over the plain function: the notebook's code as a Python script, against papermill's command line;
 - the batch over bare papermill, for each run: the same runs through `book.tools.batch`, one at a time, less what the
-  batch takes when nothing is to be done, against papermill's command line;
+  batch takes when nothing is to be done, against papermill's command line. Twice: as the batch makes runs on this
+  machine, as forks of one process that has the libraries (the first of them pays for importing these), and through
+  Snakemake, a process for each, as on a cluster;
 - planning: a batch of which every run is done already;
 - two at once: two runs side by side against one alone. Needs two cores.
 
-Prints medians, the range over rounds, and processor time, which other work on the machine disturbs less.
-``--only plan`` does the planning alone. Run it on an otherwise idle machine.
+Prints medians, the range over rounds, and processor time, which other work on the machine disturbs less. ``--only``
+does one part alone: ``overheads``, ``plan`` or ``two``. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -39,22 +41,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--planned", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["plan"], help="one of the measures")
+    parser.add_argument("--only", choices=["overheads", "plan", "two"], help="one of the measures")
     arguments = parser.parse_args()
+    wanted = {arguments.only} if arguments.only else {"overheads", "plan", "two"}
     os.environ |= dict.fromkeys(SINGLE_THREAD, "1") | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(project(Path(folder)))
-        if arguments.only != "plan":
+        if "overheads" in wanted:
             overheads(arguments.runs, arguments.rounds)
-        declare(arguments.planned)
-        pretend()
-        show(f"batch of {arguments.planned} runs with nothing to do", arguments.rounds, lambda: batch(1))
-        if arguments.only != "plan" and (os.cpu_count() or 1) > 1:
-            notebook = Path("notebooks/experiments/tiny.py")
-            notebook.write_text(TINY.read_text() + BUSY)
-            one = show("one busy run", arguments.rounds, lambda: side_by_side(1))
-            two = show("two busy runs side by side", arguments.rounds, lambda: side_by_side(2))
-            print(f"two over one: {two / one:.2f} times", flush=True)
+        if "plan" in wanted:
+            declare(arguments.planned)
+            pretend()
+            show(f"batch of {arguments.planned} runs with nothing to do", arguments.rounds, batch)
+        if "two" in wanted and (os.cpu_count() or 1) > 1:
+            two_at_once(arguments.rounds)
 
 
 def overheads(runs: int, rounds: int) -> None:
@@ -63,9 +63,19 @@ def overheads(runs: int, rounds: int) -> None:
     plain = show("the same code as a script", rounds, script)
     print(f"papermill over the plain function: {bare - plain:.2f} s a run", flush=True)
     declare(runs)
-    some = show(f"batch of {runs} runs, one at a time", rounds, lambda: batch(1), forget)
-    none = show("the same batch with nothing to do", rounds, lambda: batch(1))
-    print(f"batch over bare papermill: {(some - none) / runs - bare:.2f} s a run", flush=True)
+    for how, more in (("as forks", ()), ("through Snakemake", ("--cores", "1"))):
+        some = show(f"batch of {runs} runs, one at a time, {how}", rounds, lambda more=more: batch(*more), forget)
+        none = show("the same batch with nothing to do", rounds, lambda more=more: batch(*more))
+        print(f"batch over bare papermill, {how}: {(some - none) / runs - bare:.2f} s a run", flush=True)
+
+
+def two_at_once(rounds: int) -> None:
+    """Two busy runs of one thread each against one."""
+    notebook = Path("notebooks/experiments/tiny.py")
+    notebook.write_text(TINY.read_text() + BUSY)
+    one = show("one busy run", rounds, lambda: side_by_side(1))
+    two = show("two busy runs side by side", rounds, lambda: side_by_side(2))
+    print(f"two over one: {two / one:.2f} times", flush=True)
 
 
 def project(folder: Path) -> Path:
@@ -105,9 +115,15 @@ def papermill() -> None:
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
 
 
-def batch(cores: int) -> None:
-    command = ["-m", "book.tools.batch", "runs", "cpu", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(cores)]
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+def batch(*more: str) -> None:
+    """One run at a time: this process keeps the children to one core, so that forks are one at a time too."""
+    command = ["-m", "book.tools.batch", "runs", "cpu", "--snakefile", str(ROOT / "Snakefile"), *more]
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(here)})
+    try:
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    finally:
+        os.sched_setaffinity(0, here)
 
 
 def side_by_side(count: int) -> None:

@@ -75,6 +75,11 @@ class TrainedJudge:
         """The share of images read as the given class."""
         return (self.logits(images).argmax(1) == labels).double().mean().item()
 
+    @torch.no_grad()
+    def accuracy_of(self, features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> float:
+        """The same share, from the features of the images."""
+        return (self.network.head(features).argmax(1) == labels.to(features.device)).double().mean().item()
+
     def _batches(self, images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
         weight = self.network.head.weight
         channels = self.network.body[0].in_channels

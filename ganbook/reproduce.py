@@ -3,11 +3,13 @@
 On the same processor, with the same versions, threads and code, a run with the same seed gives identical metrics. On
 another machine sums are rounded otherwise; training amplifies that, and the result is another draw, like that of
 another seed. So it is compared with the interval in which one more seed of the same variant is expected,
-mean ± t s √(1 + 1/n).
+mean ± t s √(1 + 1/n). That interval is recorded with the result: ``ganbook results --tolerances`` writes it as
+``tolerance.json`` into each record's folder. For a record without one it is computed from the records at hand.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any
 
 from ganbook.batch import load_experiments
 from ganbook.errors import DataError, unknown_name
+from ganbook.executed import write_whole
 from ganbook.execution import run_notebook
 from ganbook.notebooks import FOLDER_PARAMETER, parameters_of
 from ganbook.provenance import machine
@@ -24,6 +27,7 @@ from ganbook.sources import digest, sources
 
 REPRODUCED = Path("runs/reproduced")
 ROUNDING = 1e-9  # relative; what writing and reading a number in JSON may change
+TOLERANCE = "tolerance.json"  # of a record: for each metric, between which values it counts as reproduced elsewhere
 FEW = 0.1  # relative tolerance across machines where the record has no other seeds to tell the spread
 
 
@@ -142,13 +146,16 @@ def compare(record: Record, again: Record, siblings: Sequence[Record], *, same_m
         same_machine: then metrics must be identical.
 
     Raises:
-        DataError: the new run lacks a metric that the record has.
+        DataError: the new run lacks a metric that the record has, or the recorded tolerance is damaged.
     """
-    found = []
+    found, recorded = [], {} if same_machine else recorded_tolerance(record)
     for metric, value in record.metrics.items():
         if metric not in again.metrics:
             raise DataError(f"The new run of {record.result_id} measured no {metric}; its code is another one.")
-        low, high = (value, value) if same_machine else expected(record, siblings, metric)
+        if same_machine:
+            low, high = value, value
+        else:
+            low, high = recorded.get(metric) or expected(record, siblings, metric)
         found.append(Comparison(metric, value, again.metrics[metric], low, high))
     return found
 
@@ -170,6 +177,47 @@ def expected(record: Record, siblings: Sequence[Record], metric: str) -> tuple[f
     return mean - half, mean + half
 
 
+def record_tolerances(records: Sequence[Record]) -> list[Path]:
+    """Write down beside each record what will count as reproduced on another machine; returns the files.
+
+    Args:
+        records: all of them: those of one variant tell from seed to seed how far its results scatter.
+
+    Raises:
+        DataError: a folder cannot be written.
+    """
+    files = []
+    for record in records:
+        bounds = {metric: expected(record, records, metric) for metric in record.metrics}
+        files.append(record.folder / TOLERANCE)
+        write_whole(files[-1], (json.dumps(bounds, indent=2) + "\n").encode())
+    return files
+
+
+def recorded_tolerance(record: Record) -> dict[str, tuple[float, float]]:
+    """By metric, between which values a result counts as reproduced; empty where none was recorded.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = record.folder / TOLERANCE
+    if not path.is_file():
+        return {}
+    try:
+        found = {str(metric): (float(low), float(high)) for metric, (low, high) in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} holds no tolerances ({error}). Restore it with git, or write it anew: `ganbook results "
+            "--tolerances`."
+        ) from None
+    if wrong := [metric for metric, (low, high) in found.items() if not low <= high]:
+        raise DataError(
+            f"{path}: the bounds of {wrong[0]} are {found[wrong[0]]}, and the first must not be above the second. "
+            "Write it anew: `ganbook results --tolerances`."
+        )
+    return found
+
+
 def verdict(comparisons: Sequence[Comparison]) -> str:
     """The worst of the comparisons, in one sentence."""
     words = {c.word for c in comparisons}
@@ -178,7 +226,7 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
         return f"NOT REPRODUCED: {names} differ{'s' if names.count(',') == 0 else ''} by more than the tolerance."
     if words <= {"identical"}:
         return "REPRODUCED: every metric is identical."
-    return "REPRODUCED within the tolerance that the recorded seeds predict."
+    return "REPRODUCED within the tolerance."
 
 
 def _variant(record: Record) -> tuple[Any, ...]:

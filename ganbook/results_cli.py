@@ -23,6 +23,10 @@ def results(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the tables: .html, .csv or .tex.")] = None,
     compare: Annotated[str | None, typer.Option(help="Compare the variants in this metric, seed by seed.")] = None,
     baseline: Annotated[str | None, typer.Option(help="The variant to compare with; default the first.")] = None,
+    tolerances: Annotated[
+        bool, typer.Option("--tolerances", help="Record beside each result what counts as reproduced elsewhere.")
+    ] = False,
+    mlflow: Annotated[Path | None, typer.Option(help="Export the runs to an MLflow file store in this folder.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder with runs of this machine.")] = Path("runs"),
     records: Annotated[Path, typer.Option(help="Folder with committed records.")] = Path("book/results"),
 ) -> None:
@@ -40,6 +44,17 @@ def results(
         except OSError as error:
             raise unwritable(csv, error) from None
         typer.echo(f"{len(table)} runs in {csv}.")
+        return
+    if tolerances:
+        from ganbook.reproduce import TOLERANCE, record_tolerances
+
+        typer.echo(f"{TOLERANCE} is written beside each of {len(record_tolerances(found))} records.")
+        return
+    if mlflow is not None:
+        from ganbook.mlflow_export import export_to_mlflow
+
+        count = export_to_mlflow(found, mlflow)
+        typer.echo(f"{count} runs in {mlflow}. Look at them: mlflow ui --backend-store-uri {mlflow.resolve().as_uri()}")
         return
     groups: dict[str, list[Record]] = {}
     for record in found:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,16 @@ from scipy import stats
 from ganbook import reproduce, reproduce_cli
 from ganbook.errors import DataError, InputError
 from ganbook.provenance import machine
-from ganbook.reproduce import Comparison, compare, differences, expected, find, parameters_again, verdict
+from ganbook.reproduce import (
+    Comparison,
+    compare,
+    differences,
+    expected,
+    find,
+    parameters_again,
+    recorded_tolerance,
+    verdict,
+)
 from ganbook.results import Record, read_record
 from ganbook.sources import digest, sources
 
@@ -88,6 +98,32 @@ def test_on_the_same_machine_nothing_but_the_same_number_will_do():
     assert one.word == "within tolerance"
     with pytest.raises(DataError, match="measured no accuracy"):
         compare(record(), Record("cpu", "tiny", "seed-0", Path("x"), {}, {}, {}, {}), [], same_machine=True)
+
+
+def test_the_tolerance_is_that_recorded_with_the_result(tmp_path):
+    group = [
+        replace(record(seed, accuracy=value), folder=tmp_path / str(seed)) for seed, value in enumerate((0.9, 0.94))
+    ]
+    for one in group:
+        one.folder.mkdir()
+    files = reproduce.record_tolerances(group)
+    assert files == [tmp_path / "0" / "tolerance.json", tmp_path / "1" / "tolerance.json"]
+    assert recorded_tolerance(group[1])["accuracy"] == pytest.approx(expected(group[0], group, "accuracy"))
+    (one,) = compare(group[0], record(accuracy=0.99), [group[0]], same_machine=False)  # the other seed is gone by now
+    assert (one.low, one.high) == recorded_tolerance(group[0])["accuracy"] and one.word == "within tolerance"
+    files[0].write_text('{"accuracy": [0.89, 0.91]}')
+    (one,) = compare(group[0], record(accuracy=0.92), group, same_machine=False)
+    assert one.word == "differs"
+    (one,) = compare(group[0], record(accuracy=0.905), group, same_machine=True)
+    assert one.word == "differs"  # at home nothing but the same number will do
+    assert recorded_tolerance(record()) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"accuracy": 1}', '{"accuracy": [0.9]}', '{"accuracy": [0.9, 0.1]}'])
+def test_a_damaged_tolerance_is_told_with_the_command_that_mends_it(tmp_path, text):
+    (tmp_path / "tolerance.json").write_text(text)
+    with pytest.raises(DataError, match=r"tolerance\.json.*ganbook results --tolerances"):
+        recorded_tolerance(replace(record(), folder=tmp_path))
 
 
 def test_a_notebook_that_is_gone_is_told_with_the_commit_that_had_it(tmp_path, monkeypatch):

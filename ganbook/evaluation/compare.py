@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from scipy.stats import binomtest, t
+from scipy.special import stdtrit
 from torch import Tensor
 
 from ganbook import metrics
@@ -84,7 +84,7 @@ def _frechet_infinity(sides: Sides) -> Measured:
     half = _frechet_half_width(sides)
     interval = None
     if half is not None:  # of the fakes as a whole, and of the line through random parts of them
-        half = (half**2 + (float(t.ppf((1 + LEVEL) / 2, len(sizes) - 2)) * _intercept_error(line, sizes)) ** 2) ** 0.5
+        half = (half**2 + (float(stdtrit(len(sizes) - 2, (1 + LEVEL) / 2)) * _intercept_error(line, sizes)) ** 2) ** 0.5
         interval = (line.value - half, line.value + half)
     return Measured(line.value, interval, about, n_fake=len(rows))
 
@@ -125,17 +125,19 @@ def _kid_half_width(real: Tensor, fake: Tensor) -> float | None:
         return None
     parts = zip(real.tensor_split(10), fake.tensor_split(10), strict=True)
     values = torch.tensor([metrics.mmd2(x, y, kernel=metrics.polynomial) for x, y in parts])
-    return float(t.ppf((1 + LEVEL) / 2, 9)) * float(values.std()) / 10**0.5
+    return float(stdtrit(9, (1 + LEVEL) / 2)) * float(values.std()) / 10**0.5
 
 
 def _mean(values: Tensor) -> tuple[float, float]:
     """Student's interval of a mean."""
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * float(values.std()) / len(values) ** 0.5
+    half = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * float(values.std()) / len(values) ** 0.5
     return float(values.mean()) - half, float(values.mean()) + half
 
 
 def _share(value: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share of n."""
+    from scipy.stats import binomtest  # over a second to import: only where it is needed
+
     found = binomtest(round(value * n), n).proportion_ci(LEVEL, method="wilson")
     return float(found.low), float(found.high)
 
@@ -165,7 +167,7 @@ def _coverage(sides: Sides) -> Measured:
 def _inception_score(sides: Sides) -> Measured:
     logits = sides.extractor.logits(sides.fake.rows)
     found = metrics.inception_score(logits, generator=sides.generator)
-    half = float(t.ppf((1 + LEVEL) / 2, 9)) * found.std / 3  # of the mean of ten; std divides by ten, hence √(10 - 1)
+    half = float(stdtrit(9, (1 + LEVEL) / 2)) * found.std / 3  # of the mean of ten; std divides by ten, hence √(10 - 1)
     about = f"10 parts, standard deviation {found.std:.2g}"
     return Measured(found.mean, (found.mean - half, found.mean + half), about, n_fake=len(logits))
 

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-import ganbook._torchvision  # noqa: F401  # before pytorch_fid, which imports torchvision
 from ganbook.checkpoint import write_atomically
 from ganbook.data.fetch import RemoteFile, fetch
 from ganbook.data.prepare import cache_folder
@@ -106,6 +105,7 @@ class FIDInception(nn.Module):
         super().__init__()
         self.head = weights[HEAD].clone() if HEAD in weights else None
         full = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008), **weights}
+        _import_torchvision()
         from pytorch_fid import inception
 
         with mock.patch.object(inception, "load_state_dict_from_url", return_value=full):
@@ -135,8 +135,14 @@ class FIDInception(nn.Module):
         return features.to(self.head.dtype) @ self.head.to(features.device).T
 
 
+def _import_torchvision() -> None:
+    """Before pytorch_fid, which imports it; only here, for it takes seconds."""
+    import ganbook._torchvision  # noqa: F401
+
+
 def fold_batchnorm(network: nn.Module) -> nn.Module:
     """Every convolution followed by BatchNorm (torchvision's ``BasicConv2d``) as one convolution with a bias."""
+    _import_torchvision()
     from torchvision.models.inception import BasicConv2d
 
     for module in network.modules():

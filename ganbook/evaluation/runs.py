@@ -47,15 +47,16 @@ def measure(run: Run, *, seed: int = 1) -> dict[str, Any]:
     if reads(name, config.resolution):
         judge = load_judge(name)
         protocol |= {"extractor": f"{name}-judge", "extractor_sha256": judge.sha256}
+        of_real = judge.features(real)  # of thousands of pictures: read once, for accuracy and distance
         if labels is not None and real_labels is not None:
             metrics["judge_accuracy"] = judge.accuracy(fake, labels)
-            metrics["judge_accuracy_real"] = judge.accuracy(real, real_labels)
+            metrics["judge_accuracy_real"] = judge.accuracy_of(of_real, real_labels)
         drawn = fake
         if (
             labels is not None and (shares := class_shares(run.images)) is not None
         ):  # as often as in the data, not in turn
             drawn, _ = run.sample(config.n_eval, labels=drawn_labels(shares, config.n_eval, seed=seed), seed=seed + 1)
-        features = [judge.features(images) for images in (real, drawn)]
+        features = [of_real, judge.features(drawn)]
         if min(map(len, features)) > features[0].shape[1]:
             distance = frechet_from_moments(*(Moments(f.shape[1]).update(f) for f in features))
             metrics[metric_name("frechet", len(fake), f"{name}-judge")] = distance

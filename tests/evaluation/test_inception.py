@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import ganbook._torchvision  # noqa: F401  (pytorch_fid imports torchvision)
 from ganbook.errors import DataError, InputError
 from ganbook.evaluation import inception as module
 from ganbook.evaluation.inception import HEAD, FIDInception, load_weights, shapes, tensors_sha256
