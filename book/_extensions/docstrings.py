@@ -46,6 +46,16 @@ def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options:
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
 
 
+def adopt(app: Sphinx, doctree: nodes.document) -> None:
+    """Let every node of a page belong to that page.
+
+    What MyST hands on to the parser of reStructuredText keeps a document of its own, which holds the environment of
+    the whole book: 5 MB of it would be written, and read again, with every page of docstrings.
+    """
+    for node in doctree.findall():
+        node.document = doctree
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
@@ -53,4 +63,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.napoleon")
     app.connect("autodoc-process-docstring", after, priority=900)
     app.connect("autodoc-skip-member", skip)
+    app.connect("doctree-read", adopt)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

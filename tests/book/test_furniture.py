@@ -205,3 +205,10 @@ def test_on_a_telephone_the_contents_open_and_close_by_keyboard(html, browser):
     page.keyboard.press("Escape")
     contents.wait_for(state="hidden")
     page.close()
+
+
+def test_no_page_carries_the_environment_of_the_whole_book(html):
+    """A page that Sphinx keeps between builds is about as large as what stands on it."""
+    kept = {path: path.stat().st_size for path in (html.parent / ".doctrees").rglob("*.doctree")}
+    assert kept
+    assert max(kept.values()) < 2_500_000, max(kept, key=kept.__getitem__)

@@ -1,14 +1,18 @@
 // Starts reveal.js once the formulas are set, and lets a full slide shrink until it fits; what is fuller still scrolls.
 const SMALLEST = 0.6;
 
+function full(board) {
+  return board.scrollHeight > board.clientHeight + 1 || board.scrollWidth > board.clientWidth + 1;
+}
+
 function fit(slide) {
   const board = slide?.querySelector(":scope > .board");
   if (!board) return;
   board.style.fontSize = "";
-  for (let size = 0.95; board.scrollHeight > board.clientHeight + 1 && size >= SMALLEST; size -= 0.05) {
+  for (let size = 0.95; full(board) && size >= SMALLEST; size -= 0.05) {
     board.style.fontSize = `${size}em`;
   }
-  if (board.scrollHeight > board.clientHeight + 1) board.tabIndex = 0;
+  if (full(board)) board.tabIndex = 0;
 }
 
 window.addEventListener("load", async () => {
