@@ -296,7 +296,7 @@ kept = [r for r in read_records(ROOT / "book" / "results") if r.experiment == "d
 rows = [r.history().assign(seed=r.params["seed"]) for r in kept] or [pd.DataFrame(results.values()).assign(seed=seed)]
 records = pd.concat(rows, ignore_index=True)
 by_seed = records.pivot(index="seed", columns="variant", values="fd")
-accuracy, seconds = (records.pivot(index="seed", columns="variant", values=v).mean() for v in ("accuracy", "seconds"))
+accuracy = records.pivot(index="seed", columns="variant", values="accuracy").mean()
 table = [worth(by_seed, name) for name in VARIANTS if name in by_seed and name != "recipe"]
 
 # %% tags=["hide-input"]
@@ -307,8 +307,7 @@ source = (
 )
 lines = "\n".join(
     f"| {v.advice} | {v.does} | {by_seed[row['variant']].mean():.1f} | {accuracy[row['variant']]:.0%} "
-    f"| {row['factor']:.2f} | {between(row)} | {seconds[row['variant']] / seconds['recipe']:.1f} "
-    f"| {verdict(row)} |"
+    f"| {row['factor']:.2f} | {between(row)} | {verdict(row)} |"
     for row in table
     for v in [VARIANTS[row["variant"]]]
 )
@@ -316,10 +315,9 @@ display(
     Markdown(
         f"From {source}. The recipe: FD {by_seed['recipe'].mean():.1f} ({by_seed['recipe'].min():.1f} to "
         f"{by_seed['recipe'].max():.1f} over the seeds), {accuracy['recipe']:.0%} of its samples are read as asked.\n\n"
-        "| advice | the variant | FD | read as asked | factor of ignoring it | 95 % interval | time | the advice |\n"
-        f"|---|---|---|---|---|---|---|---|\n{lines}\n\n"
-        f"*Protocol:* FD(mnist-judge), {kept[0].protocol['n_fake'] if kept else n_eval:,} samples against all test digits. "
-        "Time is relative to the recipe's."
+        "| advice | the variant | FD | read as asked | factor of ignoring it | 95 % interval | the advice |\n"
+        f"|---|---|---|---|---|---|---|\n{lines}\n\n"
+        f"*Protocol:* FD(mnist-judge), {kept[0].protocol['n_fake'] if kept else n_eval:,} samples against all test digits."
     )
 )
 
