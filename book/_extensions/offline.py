@@ -15,7 +15,11 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 UNUSED = re.compile(r'\s*<script[^>]*\bsrc="[^"]*(fontawesome|searchtools|language_data|searchindex)\.js\b.*?</script>')
-IDLE = ("scripts/fontawesome.js", "vendor/fontawesome/webfonts/*brands*", "vendor/fontawesome/webfonts/*.ttf")
+IDLE: tuple[str, ...] = (
+    "scripts/fontawesome.js",
+    "vendor/fontawesome/webfonts/*brands*",
+    "vendor/fontawesome/webfonts/*.ttf",
+)
 IDLE += ("scripts/*.map", "styles/*.map")
 
 
