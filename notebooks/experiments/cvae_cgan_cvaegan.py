@@ -104,7 +104,7 @@ OUT = Path(OUT or folder_for("cvae_cgan_cvaegan", PARAMETERS))
 OUT.mkdir(parents=True, exist_ok=True)
 ENVIRONMENT = environment(DEVICE)
 STYLES = ("twemoji", "noto")
-RESOLUTION = resolution or {"mnist": 28, "emnist": 28, "emoji_styles": 32}.get(dataset, 64)
+RESOLUTION = resolution or {"mnist": 28, "emnist": 28, "emoji_styles": 32}.get(dataset.partition(":")[0], 64)
 
 
 def loaded(split):
