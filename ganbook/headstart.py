@@ -99,12 +99,11 @@ def savings(course: pd.DataFrame, clock: str, goal: float) -> dict[Game, float]:
     Raises:
         InputError: the run has no game from random weights to compare with.
     """
-    times = times_to(course, clock, goal)
-    games = [(str(start), int(held)) for start, held in times.index]
-    lacking = {held for start, held in games if (RANDOM, held) not in games}
-    if lacking:
+    read = times_to(course, clock, goal)
+    times: dict[Game, float] = {(str(key[0]), int(key[1])): float(time) for key, time in zip(read.index, read)}
+    if {held for _, held in times} - {held for start, held in times if start == RANDOM}:
         raise InputError("A saving is against random weights, held alike: the run has no such game. Add 'random'.")
-    return {(s, h): float(times[RANDOM, h] - times[s, h]) for s, h in games if s != RANDOM}
+    return {(start, held): times[RANDOM, held] - time for (start, held), time in times.items() if start != RANDOM}
 
 
 def standing(course: pd.DataFrame) -> pd.DataFrame:

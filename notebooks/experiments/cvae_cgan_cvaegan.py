@@ -88,7 +88,7 @@ layer: int = 1  # l: the convolution of the discriminator whose features are com
 latent_dim: int = 8  # length of the code
 width: int = 16  # feature maps of the networks' outer layers
 batch_size: int = 32  # images per step
-steps: int = 250  # of the CVAE-GAN; the CGAN makes twice and the CVAE four times as many, which cost about as much
+steps: int = 220  # of the CVAE-GAN; the CGAN makes twice and the CVAE four times as many, which cost about as much
 lr: float = 2.0e-3  # Adam's learning rate, CGAN and CVAE-GAN
 lr_vae: float = 3.0e-3  # the same, CVAE
 ema_decay: float = 0.99  # decay of the averaged generator of CGAN and CVAE-GAN
@@ -104,7 +104,7 @@ OUT = Path(OUT or folder_for("cvae_cgan_cvaegan", PARAMETERS))
 OUT.mkdir(parents=True, exist_ok=True)
 ENVIRONMENT = environment(DEVICE)
 STYLES = ("twemoji", "noto")
-RESOLUTION = resolution or {"mnist": 28, "emnist": 28, "emoji_styles": 32}.get(dataset, 64)
+RESOLUTION = resolution or {"mnist": 28, "emnist": 28, "emoji_styles": 32}.get(dataset.partition(":")[0], 64)
 
 
 def loaded(split):
@@ -388,7 +388,7 @@ write_record(
 # %% [markdown]
 # ## Longer, and with eighteen classes
 #
-# The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; two more see other values of $\gamma$. The last three rows are of the *eighteen* classes: emoji by Unicode's
+# The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; others see another $\gamma$, or a CVAE with a heavier KL term. The last three rows are of the *eighteen* classes: emoji by Unicode's
 # nine categories and by artist. Their judge reads the category. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
 
 # %% tags=["hide-input"]
@@ -410,9 +410,9 @@ SHOWN = {"judge_accuracy": "accuracy", "fd": "FD", "precision": "precision", "re
 if not long:
     display(Markdown("*The longer runs have not been made yet.*"))
 else:
-    lines = ["| data | model | γ | steps | " + " | ".join(SHOWN.values()) + " |", "|---" * (4 + len(SHOWN)) + "|"]
+    lines = ["| data | model | β, γ | steps | " + " | ".join(SHOWN.values()) + " |", "|---" * (4 + len(SHOWN)) + "|"]
     for r, model, values in long:
-        weight = f"{r.params['gamma']:g}" if model == "CVAE-GAN" else "–"
+        weight = {"CVAE": f"β = {r.params['beta']:g}", "CVAE-GAN": f"γ = {r.params['gamma']:g}"}.get(model, "–")
         lines.append(f"| {r.params['dataset'].replace('_', ', ')} | {model} | {weight} | {PACE[model] * r.params['steps']:,} | " + " | ".join("–" if found(values, key) is None else f"{found(values, key):.3g}" for key in SHOWN) + " |")
     display(Markdown("\n".join(lines)))
     BARS = {"CVAE": 0.98, "CGAN": 0.98, "CVAE-GAN": 0.97}
