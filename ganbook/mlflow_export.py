@@ -1,11 +1,14 @@
 """Records into an MLflow file store, for those who look at their runs there.
 
 MLflow is no dependency of the book: ``pip install mlflow-skinny`` brings what is needed to write,
-``pip install mlflow`` also the user interface. Nothing is sent anywhere: the store is a folder.
+``pip install mlflow`` also the user interface. Nothing is sent anywhere: the store is a folder. MLflow 3 keeps such
+stores as they are and wants to be told that one is meant, by the environment variable ``MLFLOW_ALLOW_FILE_STORE``; its
+``mlflow migrate-filestore`` turns one into a database.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -17,6 +20,7 @@ from ganbook.results import COMMITTED, Record
 from ganbook.sources import digest
 
 RESULT, CONTENT = "ganbook.result_id", "ganbook.content"  # tags by which an exported record is known again
+ALLOWED = "MLFLOW_ALLOW_FILE_STORE"  # read by MLflow 3
 AT_ONCE = 500  # entries of a history in one call; MLflow takes up to 1000
 FORBIDDEN = re.compile(r"[^\w\-./ ]")  # in MLflow's names, as the brackets of fd5k(mnist-judge) are
 LONGEST = 500  # characters of a parameter's value in older versions of MLflow
@@ -39,14 +43,17 @@ def export_to_mlflow(records: Sequence[Record], store: Path) -> int:
         InputError: MLflow is not installed.
         DataError: the store cannot be written.
     """
-    client, clash = _client(store)
+    connect, clash = _client()
+    os.environ.setdefault(ALLOWED, "true")
     try:
+        client = connect(tracking_uri=store.resolve().as_uri())
         return sum(_export(client, record) for record in records)
     except (OSError, clash) as error:
         raise DataError(f"The MLflow store {store} cannot be written ({error}). Choose another folder.") from None
 
 
-def _client(store: Path) -> tuple[Any, type[Exception]]:
+def _client() -> tuple[Any, type[Exception]]:
+    """MLflow's client and the error that it raises."""
     try:
         exceptions, tracking = import_module("mlflow.exceptions"), import_module("mlflow.tracking")
     except ImportError:
@@ -54,9 +61,7 @@ def _client(store: Path) -> tuple[Any, type[Exception]]:
             "The export needs MLflow, which is not installed. `pip install mlflow-skinny` is enough to write the "
             "store, `pip install mlflow` brings the pages to look at it."
         ) from None
-    client: Any = tracking.MlflowClient(tracking_uri=store.resolve().as_uri())
-    clash: type[Exception] = exceptions.MlflowException
-    return client, clash
+    return tracking.MlflowClient, exceptions.MlflowException
 
 
 def _export(client: Any, record: Record) -> bool:

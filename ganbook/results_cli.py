@@ -51,10 +51,11 @@ def results(
         typer.echo(f"{TOLERANCE} is written beside each of {len(record_tolerances(found))} records.")
         return
     if mlflow is not None:
-        from ganbook.mlflow_export import export_to_mlflow
+        from ganbook.mlflow_export import ALLOWED, export_to_mlflow
 
         count = export_to_mlflow(found, mlflow)
-        typer.echo(f"{count} runs in {mlflow}. Look at them: mlflow ui --backend-store-uri {mlflow.resolve().as_uri()}")
+        look = f"{ALLOWED}=true mlflow ui --backend-store-uri {mlflow.resolve().as_uri()}"
+        typer.echo(f"{count} runs written to {mlflow}. Look at them: {look}")
         return
     groups: dict[str, list[Record]] = {}
     for record in found:

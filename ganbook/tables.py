@@ -95,12 +95,12 @@ def half_width(values: Sequence[float] | pd.Series[float], level: float = 0.95) 
         values: one a seed.
         level: probability that the interval holds the mean.
     """
-    from scipy.stats import t  # slow to import: only where it is needed
+    from scipy.special import stdtrit  # Student's quantile; scipy.stats has it too and takes a second to import
 
     n = len(values)
     if n < 2:
         return math.nan
-    return float(t.ppf((1 + level) / 2, n - 1) * pd.Series(values, dtype=float).std(ddof=1) / math.sqrt(n))
+    return float(stdtrit(n - 1, (1 + level) / 2) * pd.Series(values, dtype=float).std(ddof=1) / math.sqrt(n))
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:

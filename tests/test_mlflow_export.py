@@ -62,7 +62,7 @@ def test_a_record_is_written_once_and_anew_when_it_changed(records, tmp_path, ca
     store = tmp_path / "store"
     places = {"runs": tmp_path / "runs", "records": tmp_path / "none", "mlflow": store}
     results_cli.results(None, None, None, None, None, None, **places)
-    assert "1 runs in" in capsys.readouterr().out
+    assert "1 runs written to" in capsys.readouterr().out
     assert export_to_mlflow(records, store) == 0
     (records[0].folder / "metrics.json").write_text(json.dumps({"fd5k(mnist-judge)": 4.5}))
     assert export_to_mlflow(read_records(tmp_path / "runs"), store) == 1
