@@ -303,7 +303,7 @@ def answer(rows, goal):
     faster, slower = ([v.word for v in verdicts_here].count(word) for word in ("faster", "slower"))
     if not faster and not slower:
         return "not shown"
-    return "mostly yes" if faster > len(rows) / 2 else "for some starts" if faster > slower else "rather slower" if slower > faster else "as often as not"
+    return "mostly yes" if faster > len(rows) / 2 else "for some starts" if faster > slower else f"not shown, but slower for {slower} of {len(rows)}" if slower > faster else "as often as not"
 
 
 KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
