@@ -143,8 +143,9 @@ def test_a_killed_kernel_fails_its_run_alone(project, at_work):
 
 
 def working_in(process: Path, folder: Path) -> bool:
+    """Whether it is a kernel at work there: it leads a session of its own, the run that started it does not."""
     try:
-        return (process / "cwd").resolve() == folder.resolve()  # the run itself works where the batch was started
+        return (process / "cwd").resolve() == folder.resolve() and os.getsid(int(process.name)) == int(process.name)
     except OSError:
         return False
 
