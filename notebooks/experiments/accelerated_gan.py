@@ -183,6 +183,12 @@ course = pd.DataFrame(rows)
 # %% [markdown]
 # ## One seed, on both clocks
 
+# %% tags=["hide-input"]
+def called(start):
+    """How a start is named in figures and tables."""
+    return start if start == "random" else start.upper().replace("_", "-")
+
+
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The course of one seed. Left to right: Fréchet distance and MMD² in the judge's features (lower is better), share read as the asked digit (if there are labels) and spread within a class (1 is the data's). Top against generator steps, bottom against seconds from the first step of the pretraining: there a pretrained curve begins when its decoder is ready. Dashed: with the generator held at first.", "name": "fig-acc-curves"}, "image": {"alt": "Two rows of line plots, one line for each start, solid and dashed. Pretrained starts begin at lower distances and higher accuracy; in the lower row they begin later."}}
 SHOWN = {"fd": "FD", "mmd2": "MMD²"} | ({"accuracy": "accuracy"} if conditional else {}) | {"spread": "spread in a class"}
 figure, axes = plt.subplots(2, len(SHOWN), figsize=(2.8 * len(SHOWN), 5), layout="constrained", sharex="row")
@@ -191,7 +197,7 @@ for start, colour in zip(STARTS, COLOURS):
         part = course[(course["start"] == start) & (course["held"] == held)]
         for row, clock in zip(axes, ("step", "seconds")):
             for axis, quantity in zip(row, SHOWN):
-                label = start.upper() + (", held" if held else "")
+                label = called(start) + (", held" if held else "")
                 axis.plot(part[clock], part[quantity], style, color=colour, label=label, marker=".", markersize=4)
 for row, clock in zip(axes, ("generator steps", "seconds, pretraining included")):
     for axis, title in zip(row, SHOWN.values()):
@@ -210,7 +216,7 @@ figure, axes = plt.subplots(len(STARTS), 1, figsize=(6, 2.1 * len(STARTS)), layo
 for axis, (start, sheet) in zip(axes[:, 0], sheets.items()):
     axis.imshow(np.asarray(sheet), cmap="gray")
     axis.set_axis_off()
-    axis.set_title(start.upper(), loc="left", fontsize=9)
+    axis.set_title(called(start), loc="left", fontsize=9)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -271,10 +277,6 @@ write_record(
 
 # %% tags=["hide-input"]
 LABELS = {"mnist": "MNIST", "emoji": "emoji"}
-
-
-def called(start):
-    return start.upper().replace("_", "-")
 
 
 def table_of(rows):
