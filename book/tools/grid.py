@@ -34,8 +34,8 @@ def pairs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
         good = [way for way in reversed(common) if min(common[way]) > 1 and sum(common[way]) >= ENOUGH]
         if good:
             read[name] = max(good, key=lambda way: min(*common[way], OFTEN))
-    whats = Counter(what for _, what in read.values())
-    return {name: way for name, way in read.items() if whats[way[1]] > 1}
+    right = Counter(what for _, what in read.values())
+    return {name: way for name, way in read.items() if right[way[1]] > 1}
 
 
 def grids(values: Mapping[str, str]) -> tuple[list[tuple[list[str], list[list[str]]]], dict[str, str]]:
@@ -55,10 +55,10 @@ def grids(values: Mapping[str, str]) -> tuple[list[tuple[list[str], list[list[st
 
 def _grid(cells: Mapping[tuple[str, str], str]) -> tuple[list[str], list[list[str]]]:
     """One table; its longer side goes down the page."""
-    whos, whats = (list(dict.fromkeys(pair[side] for pair in cells)) for side in (0, 1))
-    if len(whats) <= len(whos) + 2:
-        return ["", *map(plain, whats)], [[plain(a), *(cells.get((a, b), "–") for b in whats)] for a in whos]
-    return ["", *map(plain, whos)], [[plain(b), *(cells.get((a, b), "–") for a in whos)] for b in whats]
+    left, right = (list(dict.fromkeys(pair[side] for pair in cells)) for side in (0, 1))
+    if len(right) <= len(left) + 2:
+        return ["", *map(plain, right)], [[plain(a), *(cells.get((a, b), "–") for b in right)] for a in left]
+    return ["", *map(plain, left)], [[plain(b), *(cells.get((a, b), "–") for a in left)] for b in right]
 
 
 def plain(name: str) -> str:
