@@ -34,8 +34,8 @@ def pairs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
         good = [way for way in reversed(common) if min(common[way]) > 1 and sum(common[way]) >= ENOUGH]
         if good:
             read[name] = max(good, key=lambda way: min(*common[way], OFTEN))
-    right = Counter(what for _, what in read.values())
-    return {name: way for name, way in read.items() if right[way[1]] > 1}
+    uses = Counter(what for _, what in read.values())
+    return {name: way for name, way in read.items() if uses[way[1]] > 1}
 
 
 def grids(values: Mapping[str, str]) -> tuple[list[tuple[list[str], list[list[str]]]], dict[str, str]]:
