@@ -32,6 +32,9 @@ def material():
 joint = material()
 
 
+pytestmark = pytest.mark.xdist_group("distributed")  # one worker starts the two processes, once
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """The folder of what two gloo processes have made of every case."""
