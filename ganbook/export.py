@@ -29,6 +29,7 @@ table.sortable th[aria-sort=descending] button::after { content: " \\25bc"; }"""
 # a click on a head sorts by that column, another one the other way round; numbers by value, the rest as text
 SORT_SCRIPT = """const sortTables = () => document.querySelectorAll("table.sortable").forEach(table => {
   table.querySelectorAll("thead th").forEach((head, column) => {
+    if (!head.textContent.trim()) return;  // a button must have a name
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);

@@ -17,7 +17,6 @@ from sphinx.config import Config
 UNUSED = re.compile(r'\s*<script[^>]*\bsrc="[^"]*(fontawesome|searchtools|language_data|searchindex)\.js\b.*?</script>')
 IDLE: tuple[str, ...] = (
     "scripts/fontawesome.js",
-    "vendor/fontawesome/webfonts/*brands*",
     "vendor/fontawesome/webfonts/*.ttf",
 )
 IDLE += ("scripts/*.map", "styles/*.map")
