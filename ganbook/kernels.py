@@ -1,7 +1,7 @@
 """Kernels forked from a process that has imported everything already.
 
 A notebook's kernel spends seven seconds of processor time on importing torch, its compiler (which every optimizer
-brings along), scipy and matplotlib, often more than a short run computes. A fork of a process that has them starts in
+brings along) and scipy, often more than a short run computes. A fork of a process that has them starts in
 a tenth of a second. Only libraries are shared: the notebook's own imports from ``ganbook`` are made anew, and nothing
 was computed, seeded or drawn before the fork.
 """
@@ -20,10 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-# what a kernel and its parent need before the first cell; torch._dynamo comes with the first step of any optimizer
+# What a kernel and its parent need before the first cell; torch._dynamo comes with the first step of any optimizer.
+# Not matplotlib: it chooses its backend on import, and only in a kernel does it choose the one that shows pictures.
 LIBRARIES = (
     *("torch", "torch._dynamo", "numpy", "pandas", "scipy.stats", "scipy.optimize", "PIL.Image", "safetensors.torch"),
-    *("matplotlib.pyplot", "matplotlib_inline.backend_inline", "IPython", "ipykernel.kernelapp", "ipykernel.zmqshell"),
+    *("IPython", "ipykernel.kernelapp", "ipykernel.zmqshell"),
     *("papermill", "nbclient.client", "jupyter_client.manager", "jupytext", "jaxtyping", "tqdm.auto"),
 )
 PACKAGE = __name__.partition(".")[0]

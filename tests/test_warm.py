@@ -109,3 +109,25 @@ def test_a_batch_that_wants_a_gpu_is_left_to_snakemake(planned):
 )
 def test_snakemakes_own_options_leave_the_runs_to_snakemake(more, told):
     assert _asks_nothing_of_snakemake(more) is told
+
+
+DRAW = """
+from pathlib import Path
+from ganbook import warm
+from ganbook.batch import Run
+from ganbook.execution import kernel_environment
+from ganbook.kernels import import_libraries
+with kernel_environment(1):
+    import_libraries()
+    print(warm.run_all([Run("draw", "warm", "default", Path("draw.ipynb"), {})], 1))
+"""
+
+
+def test_a_figure_of_a_forked_kernel_is_a_picture(tmp_path):
+    write(tmp_path / "draw.ipynb", "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    environment = {**os.environ, "PYTHONPATH": str(Path(warm.__file__).parent.parent)}
+    environment.pop("MPLBACKEND", None)
+    subprocess.run([sys.executable, "-c", DRAW], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    (executed,) = tmp_path.glob("runs/warm/draw/default/notebook.ipynb")
+    outputs = [o for cell in nbformat.read(executed, 4).cells for o in cell.get("outputs", ())]
+    assert ["image/png" in output.get("data", {}) for output in outputs] == [True]

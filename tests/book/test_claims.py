@@ -62,3 +62,9 @@ def test_an_experiment_makes_the_claims_that_are_committed(html, run):
 def test_every_notebook_claims_something(run):
     committed = nbformat.read(run.notebook.with_suffix(".ipynb"), as_version=4)
     assert any("nbval-check-output" in cell.metadata.get("tags", []) and cell.outputs for cell in committed.cells)
+
+
+def test_every_figure_of_the_runs_is_a_picture(html):
+    """A kernel without its backend shows the words ``<Figure size …>`` in a picture's place, and no warning."""
+    wordy = [page.name for page in html.rglob("*.html") if "&lt;Figure size" in page.read_text(encoding="utf-8")]
+    assert not wordy
