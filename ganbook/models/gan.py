@@ -55,6 +55,39 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+@torch.no_grad()
+def standing_statistics(
+    generator: nn.Module,
+    latent_dim: int,
+    n_classes: int = 0,
+    *,
+    batches: int,
+    batch_size: int,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Replace BatchNorm's running statistics by their means over fresh batches of latents and uniform labels, in place.
+
+    What an averaged generator needs before it is sampled: neither the trained generator's statistics nor their average
+    belong to the averaged weights. The draws come from a stream of their own. Source: Brock et al. 2019, section 4.
+    """
+    layers = [m for m in generator.modules() if isinstance(m, _BatchNorm)]
+    if not layers:
+        return
+    rng = torch.Generator(device).manual_seed(0)
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over the batches
+        layer.train()
+    for _ in range(batches):
+        z = torch.randn(batch_size, latent_dim, generator=rng, device=device)
+        y = torch.randint(n_classes, (batch_size,), generator=rng, device=device) if n_classes else None
+        generator(z, y)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+        layer.eval()
+
+
 class GAN:
     """Two networks, a loss and what updates them.
 
@@ -259,31 +292,14 @@ class GAN:
         rate = self.optimizer_d.param_groups[0]["lr"] if self.unroll_lr is None else self.unroll_lr
         return foreseen(self.discriminator, seen, fake, labels, d_loss=self.loss.d, steps=self.unroll, lr=rate)
 
-    @torch.no_grad()
     def refresh_batchnorm(self, *, batches: int = 16, batch_size: int = 128) -> None:
-        """Give the averaged generator BatchNorm statistics of its own: the means over fresh batches of latents.
+        """Give the averaged generator BatchNorm statistics of its own: `standing_statistics`.
 
-        Neither the trained generator's running statistics nor their average belong to the averaged weights; sampling
-        with them shifts colour and contrast ("standing statistics", Brock et al. 2019, section 4). Labels are drawn
-        uniformly. Uses a random stream of its own, so training goes on as if this had not been called.
+        Training goes on as if this had not been called.
         """
-        layers = [m for m in self.ema.modules() if isinstance(m, _BatchNorm)]
-        if not layers:
-            return
-        rng = torch.Generator(self.device).manual_seed(0)
-        n_classes = self.n_classes
-        momenta = [layer.momentum for layer in layers]
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # a plain mean over the batches
-            layer.train()
-        for _ in range(batches):
-            z = torch.randn(batch_size, self.latent_dim, generator=rng, device=self.device)
-            y = torch.randint(n_classes, (batch_size,), generator=rng, device=self.device) if n_classes else None
-            self.ema(z, y)
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-            layer.eval()
+        standing_statistics(
+            self.ema, self.latent_dim, self.n_classes, batches=batches, batch_size=batch_size, device=self.device
+        )
 
     @torch.no_grad()
     def sample(

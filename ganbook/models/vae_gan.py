@@ -26,14 +26,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from ganbook.errors import InputError
 from ganbook.losses import get_loss
 from ganbook.models.autoencoder import evaluating
 from ganbook.models.autoencoder_terms import Codes, Images, Values, gaussian_kl, reparameterise
-from ganbook.models.gan import check_label_range, check_latents, ema_average, frozen
+from ganbook.models.gan import check_label_range, check_latents, ema_average, frozen, standing_statistics
 from ganbook.nn.autoencoders import Encoder
 from ganbook.nn.dcgan import Discriminator, Generator
 
@@ -174,22 +173,10 @@ class VAEGAN:
         return {"prior": prior / max(steps, 1), "llike": llike / max(steps, 1)}
 
     def refresh_batchnorm(self, *, batches: int = 4, batch_size: int = 128) -> None:
-        """Give the averaged decoder BatchNorm statistics of its own: means over fresh batches of latents and labels."""
-        layers = [m for m in self.ema.modules() if isinstance(m, _BatchNorm)]
-        rng = torch.Generator(self.device).manual_seed(0)
-        momenta = [layer.momentum for layer in layers]
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # a cumulative average
-            layer.train()
-        with torch.no_grad():
-            for _ in range(batches):
-                z = torch.randn(batch_size, self.latent_dim, generator=rng, device=self.device)
-                y = torch.randint(max(self.n_classes, 1), (batch_size,), generator=rng, device=self.device)
-                self.ema(z, y if self.n_classes else None)
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-            layer.eval()
+        """Give the averaged decoder BatchNorm statistics of its own: `standing_statistics`."""
+        standing_statistics(
+            self.ema, self.latent_dim, self.n_classes, batches=batches, batch_size=batch_size, device=self.device
+        )
 
     def codes(self, x: Images, labels: Int[Tensor, " n"] | None = None) -> Codes:
         """The means of the codes of images, in evaluation mode, on the CPU."""
