@@ -130,7 +130,7 @@ for name in STARTS:
 # ## The games
 
 
-# %%
+# %% tags=["key"]
 def new_gan(start):
     """A GAN whose discriminator is the same for every start."""
     with torch.random.fork_rng(devices=[]):

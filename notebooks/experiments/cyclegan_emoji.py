@@ -117,7 +117,7 @@ print(f"{len(pairs.a.images):,} and {len(pairs.b.images):,} pictures to learn fr
 #
 # The second has the weight of the cycle set to zero, and the identity's with it; everything else is equal.
 
-# %%
+# %% tags=["key"]
 GAMES = {"with the cycle": cycle_weight, "without": 0.0}
 COLOURS = dict(zip(GAMES, ("#0072b2", "#d55e00"), strict=True))
 judge = load_judge("emoji") if JUDGED else None

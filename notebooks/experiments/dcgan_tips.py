@@ -99,7 +99,7 @@ OUT.mkdir(parents=True, exist_ok=True)
 # itself used.) Dense layers get as many multiplications as the convolutions they replace, which makes them wide.
 
 
-# %%
+# %% tags=["key"]
 @dataclass(frozen=True)
 class Variant:
     """One departure from the recipe."""

@@ -194,10 +194,10 @@ print("against a sure discriminator the non-saturating gradient is more than 20 
 
 # %% [markdown]
 # ```{widget} losses
-# :alt: Two curves against the logit of a fake sample, the generator's loss in orange, nearly flat on the left, and the discriminator's in black.
+# :alt: Two curves against the logit of a fake sample, the generator's loss in orange, nearly flat on the left, and the discriminator's in the colour of the text.
 #
 # Move the logit to the left, where the discriminator is sure, and compare the generator's slope under `minimax` and under
-# `nonsaturating`. The generator's loss is orange, the discriminator's black; the real sample's logit is held at 0.
+# `nonsaturating`. The generator's loss is orange, the discriminator's has the colour of the text; the real sample's logit is held at 0.
 # ```
 #
 # ## The best discriminator

@@ -216,7 +216,7 @@ print("a stretch changes it as the proposition says:", max(abs(a - b) for a, b i
 # The filters are written down in space and used by multiplying spectra, after {prf:ref}`thm-scat-commute`. To take every $k$-th pixel of a picture is to fold its spectrum into $k\times k$ blocks and to average them; a smooth filter's own spectrum on the coarser grid is its middle part.
 
 
-# %%
+# %% tags=["key"]
 def gabor(n, sigma, theta, xi, s):
     """A wave in a Gaussian window on the torus of n × n pixels; xi = 0 leaves the window."""
     u = torch.arange(-2 * n, 3 * n, dtype=torch.float64)

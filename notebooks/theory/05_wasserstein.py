@@ -68,7 +68,7 @@ started = time.perf_counter()
 # them. With the cost $\|x-y\|^k$ and a $k$-th root in front it is called $W_k$. For finitely many points {eq}`eq-was-primal`
 # is a linear programme, and any solver will do:
 
-# %%
+# %% tags=["key"]
 def transport_primal(p, q, cost):
     """Cheapest plan (n, m) and its cost: minimise Σ π C subject to both marginals."""
     n, m = cost.shape
@@ -373,7 +373,7 @@ print("moving a generator's weights changes W1 by no more than its samples move 
 # :alt: Two horizontal bars, blue and orange, apart from each other, and two curves against the shift: a V for the Wasserstein distance and a dip with flat sides for the Jensen-Shannon divergence.
 #
 # The lines with a width: uniform laws on two intervals, $\theta$ apart. Make them narrow, and all that is left of the
-# Jensen–Shannon divergence (green, dashed) is a slot at 0, while $W_1$ (black) keeps its slope.
+# Jensen–Shannon divergence (green, dashed) is a slot at 0, while $W_1$ (in the colour of the text) keeps its slope.
 # ```
 #
 # ## A critic that learns the distance

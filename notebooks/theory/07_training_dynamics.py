@@ -114,7 +114,7 @@ print("small steps and steps below the bound converge, steps above it and fields
 #
 # The losses are the library's, and the field comes from automatic differentiation, so that it cannot disagree with what trains images.
 
-# %%
+# %% tags=["key"]
 REST = {"lsgan": 0.5}  # the balanced logit t*; zero for the others
 NODES, NODE_WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(16))
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()  # E f(ε) for ε ~ N(0,1) is Σ w f(node)
@@ -362,7 +362,7 @@ print("non-saturating: simultaneous steps end on the radius √(2h), alternating
 # ```{widget} dirac
 # :alt: A field of small arrows that turn around the origin, and an orange path that starts at the right and circles the origin.
 #
-# The Dirac-GAN, 300 steps from the black dot; the equilibrium is blue. Under `minimax` take
+# The Dirac-GAN, 300 steps in orange, from the plain dot to the orange one; the equilibrium is blue. Under `minimax` take
 # simultaneous steps, and it spirals outwards; alternate, and it circles. What the weight of R1 does is the subject of the next section.
 # ```
 #

@@ -322,7 +322,7 @@ print("closeness is the library's layer; alone it makes the generator uniform; e
 #
 # $$ \nabla f_1=\nabla_\theta\mathcal L_G-\eta\,\bigl(\nabla_\theta\nabla_\psi\mathcal L_D\bigr)^{\top}\nabla_\psi\mathcal L_G. $$ (eq-mc-one)
 #
-# 2. In the minimax game, $\mathcal L_D=-\mathcal L_G=-V$: $f_1(\theta)=V(\theta,\psi)+\eta\,\lVert\nabla_\psi V(\theta,\psi)\rVert^2+O(\eta^2)$.
+# 2. In the minimax game, $\mathcal L_D=-\mathcal L_G=-V$: $f_1(\theta)=V(\theta,\psi)+\eta\,\lVert\nabla_\psi V(\theta,\psi)\rVert^2+O(\eta^2).$
 # 3. For the game on $n$ modes with the undecided discriminator $D=0$: $f_0=-\log4$ for every $q$, but $f_1=-\log4+\frac\eta4\sum_i(p_i-q_i)^2+O(\eta^2)$; and for $0<\eta\le2$, $f_k$ grows with $k$ to $-\log4+2\,\mathrm{JSD}(p,q)$.
 # ````
 #

@@ -71,7 +71,7 @@ def down(x):
 # $$ (1-\alpha)\,\mathrm{in}(Mx)+\alpha\,M\,B'(\mathrm{in}'(x)). $$ (eq-pg-fade-d)
 
 
-# %%
+# %% tags=["key"]
 def conv(n_in, n_out, k=3):
     return nn.Sequential(nn.Conv2d(n_in, n_out, k, padding=k // 2), nn.LeakyReLU(0.2))
 

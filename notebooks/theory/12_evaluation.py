@@ -292,10 +292,10 @@ print("fewer fakes score worse; from 2,500 fakes the line foresees the value of 
 
 # %% [markdown]
 # ```{widget} bias
-# :alt: Orange dots that fall with the number of samples along a black curve, starting well above zero.
+# :alt: Orange dots that fall with the number of samples along a curve, starting well above zero.
 #
 # Both samples come from one standard normal law, so the true distance is 0. Dots: one draw at each size; the square is
-# yours. Black: the expected bias to first order. It grows with the square of the dimension.
+# yours. The curve: the expected bias to first order. It grows with the square of the dimension.
 # ```
 #
 # ## A distance without bias: KID
