@@ -35,7 +35,10 @@ LOSSES = {"nonsaturating": "GAN", "wasserstein": "WGAN"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """The mean saving over seeds, its 95% interval, and what may be said: `word`."""
+    """The mean saving over seeds, its 95% interval, and what may be said: `word`.
+
+    Written out, a dash says that there is nothing to tell apart: in no seed did one arrive before the other.
+    """
 
     values: tuple[float, ...]
     low: float
@@ -61,9 +64,9 @@ class Verdict:
         if len(self.values) < SEEDS:
             return f"{self.mean:+.3g} (too few seeds)"
         if not any(self.values):
-            return "none: neither arrives, or both at once"
-        bold = "**" if self.word in ("faster", "slower") else ""
-        return f"{bold}{self.word}{bold}: {self.mean:+.3g} [{self.low:+.3g}, {self.high:+.3g}]"
+            return "–"
+        shown = f"{self.mean:+.3g} [{self.low:+.3g}, {self.high:+.3g}]"
+        return f"**{self.word}** {shown}" if self.word in ("faster", "slower") else shown
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -129,3 +132,41 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no space left on device. Nothing old was lost. Free some space"):
         checkpoint.write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+SMALL_DISK = """
+import sys
+from pathlib import Path
+import torch
+from ganbook import checkpoint
+from ganbook.errors import DataError
+
+path = Path(sys.argv[1], "m.safetensors")
+ballast = Path(sys.argv[1], "ballast")
+for n in range(2):
+    checkpoint.save_state({"n": n, "w": torch.zeros(10_000)}, path, keep=2)
+ballast.write_bytes(bytes(380_000))
+try:
+    checkpoint.save_state({"n": 2, "w": torch.zeros(10_000)}, path, keep=2)
+except DataError as error:
+    print(error)
+print(checkpoint.load_newest(path)[0]["n"], len(checkpoint.kept(path)), *Path(sys.argv[1]).glob(".*.part"))
+ballast.unlink()
+checkpoint.save_state({"n": 2, "w": torch.zeros(10_000)}, path, keep=2)
+print(checkpoint.load_newest(path)[0]["n"], len(checkpoint.kept(path)))
+"""
+
+
+def test_a_disk_that_really_fills_during_a_checkpoint_costs_nothing(tmp_path):
+    """A file system of half a megabyte, mounted in a namespace of the test's own: no privilege is needed for it."""
+    namespace = [shutil.which("unshare") or "unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=480k none {tmp_path}"
+    try:
+        subprocess.run([*namespace, mount], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system of one's own can be mounted here: {error}")
+    script = f'{mount} && exec "$0" -c "$1" {tmp_path}'
+    done = subprocess.run([*namespace, script, sys.executable, SMALL_DISK], capture_output=True, text=True)
+    told, kept, after = done.stdout.splitlines() or ["", "", done.stderr]
+    assert "no space left on device. Nothing old was lost. Free some space" in told
+    assert kept == "1 2" and after == "2 2"

@@ -107,6 +107,9 @@ def tanh_layers(sizes: Sequence[int]) -> nn.Sequential:
 class DenseEncoder(nn.Module):
     """Images to codes `(N, 2, latent_dim)` by two fully connected layers of tanh units (Burda et al. 2016, section 5).
 
+    The layers see ink in [0, 1], which is 0 on most of a digit's paper. Given [-1, 1], the paper alone would drive the
+    tanh units into saturation, and the code would carry little.
+
     Args:
         resolution, channels: of the images.
         latent_dim: length of the code; 50 in the paper.
@@ -119,7 +122,7 @@ class DenseEncoder(nn.Module):
         self.net = tanh_layers([channels * resolution**2, width, width, 2 * latent_dim])
 
     def forward(self, x: Float[Tensor, "n c h w"], y: None = None) -> Float[Tensor, "n 2 latent"]:
-        return self.net(x.flatten(1)).unflatten(1, (2, self.latent_dim))
+        return self.net((x.flatten(1) + 1) / 2).unflatten(1, (2, self.latent_dim))
 
 
 class DenseDecoder(nn.Module):

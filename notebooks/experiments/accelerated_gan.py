@@ -314,7 +314,7 @@ if not records:
     display(Markdown("*The records of the grid are not there yet, so there is no verdict.*"))
 for clock, unit in (("seconds", "seconds saved, pretraining included"), ("step", "generator steps saved")) if records else ():
     found = verdicts(records, clock, GOALS)
-    display(Markdown(f"**{unit.capitalize()}** (mean over seeds, 95% interval).\n\n{table_of(found)}\n\n{summed_up(found)} **In plain words, is it faster on this clock?** " + "; ".join(f"to FD ≤ {goal:.0f}: {answer(found, goal)}" for goal in GOALS) + "."))
+    display(Markdown(f"**{unit.capitalize()}** (mean over seeds, 95% interval; *faster* and *slower* where this may be said, a dash where in every seed neither arrives, or both at once).\n\n{table_of(found)}\n\n{summed_up(found)} **In plain words, is it faster on this clock?** " + "; ".join(f"to FD ≤ {goal:.0f}: {answer(found, goal)}" for goal in GOALS) + "."))
 
 # %% [markdown]
 # What each start has at the same second: its last look before $\tau$, the earliest end of the run's games. Means over seeds, with half the width of Student's 95% interval.

@@ -103,5 +103,10 @@ def test_the_dense_pair_fits_and_its_output_is_the_ink_of_its_logits():
     assert drawn.shape == x.shape
     probability = torch.sigmoid(decoder.net(codes[:, 0])).view(4, 1, 8, 8)
     assert torch.allclose((drawn + 1) / 2, probability, atol=1e-6)
-    hidden = torch.tanh(encoder.net[2](torch.tanh(encoder.net[0](x.flatten(1)))))
+    hidden = torch.tanh(encoder.net[2](torch.tanh(encoder.net[0]((x.flatten(1) + 1) / 2))))
     assert torch.allclose(encoder.net[4](hidden).view(4, 2, 3), codes, atol=1e-6)
+
+
+def test_blank_paper_leaves_the_dense_encoder_at_rest():
+    encoder = DenseEncoder(resolution=28)
+    assert torch.equal(encoder(torch.full((2, 1, 28, 28), -1.0)), torch.zeros(2, 2, 50))
