@@ -119,6 +119,8 @@ def verdict(values: Sequence[float]) -> Verdict:
     """The savings of all seeds as a verdict; the interval is the percentile bootstrap of their mean."""
     if len(values) < 2:
         return Verdict(tuple(values), -math.inf, math.inf)
+    if len(set(values)) == 1:  # every resample is the sample
+        return Verdict(tuple(values), values[0], values[0])
     rows = torch.tensor(values, dtype=torch.float64)
     interval = bootstrap_interval(torch.mean, rows, generator=torch.Generator().manual_seed(0))
     return Verdict(tuple(values), interval.low, interval.high)

@@ -168,7 +168,7 @@ print("derivatives are -σ(t) and -(1 - σ(t)); at t = -8 the second is", f"{rat
 
 # %%
 generator, discriminator = mlp([1, 32, 32, 1], slope=0.2), mlp([1, 32, 32, 1], slope=0.2)
-optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
+optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2, fused=True)
 for _ in range(300):
     x, fake = 3 + 0.7 * torch.randn(256, 1), generator(torch.randn(256, 1)).detach()
     optimizer.zero_grad()
@@ -229,7 +229,7 @@ print("against a sure discriminator the non-saturating gradient is more than 20 
 # %%
 mu = 1.5
 discriminator = mlp([1, 64, 64, 1], slope=0.2)
-optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3)
+optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3, fused=True)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 800)
 for _ in range(800):
     x, fake = mu + torch.randn(2048, 1), torch.randn(2048, 1)
@@ -373,8 +373,8 @@ def play(gamma=0.1, steps=900, seed=0, snapshots=()):
     torch.manual_seed(seed)
     generator, discriminator = mlp([1, 32, 32, 1], slope=0.2), mlp([1, 32, 32, 1], slope=0.2)
     average_g, average_d = copy.deepcopy(generator), copy.deepcopy(discriminator)  # moving averages of the weights
-    step_g = torch.optim.Adam(generator.parameters(), 2e-3, betas=(0.0, 0.99))
-    step_d = torch.optim.Adam(discriminator.parameters(), 4e-3, betas=(0.0, 0.99))
+    step_g = torch.optim.Adam(generator.parameters(), 2e-3, betas=(0.0, 0.99), fused=True)
+    step_d = torch.optim.Adam(discriminator.parameters(), 4e-3, betas=(0.0, 0.99), fused=True)
     states = {}
     for step in range(steps + 1):
         if step in snapshots:

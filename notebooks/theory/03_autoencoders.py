@@ -289,7 +289,7 @@ def clusters(n, rng):
 def fit(objective, steps=900, batch=128):
     torch.manual_seed(0)
     encoder, decoder = mlp([2, 64, 64, 4]), mlp([2, 64, 64, 2])
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 4e-3)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 4e-3, fused=True)
     rng = torch.Generator().manual_seed(0)
     for _ in range(steps):
         x = clusters(batch, rng)

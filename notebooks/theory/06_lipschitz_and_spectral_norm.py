@@ -520,7 +520,7 @@ def overtrain(normalise, steps=1500, seed=0):
     network = mlp([2, 64, 64, 1], slope=0.2)
     if normalise:
         network = nn.Sequential(*(spectral_norm(m) if isinstance(m, nn.Linear) else m for m in network))
-    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3, fused=True)
     rows = []
     for step in range(steps + 1):
         real, fake = 0.4 * torch.randn(128, 2) + torch.tensor([1.5, 0]), 0.4 * torch.randn(128, 2) - torch.tensor([1.5, 0])

@@ -534,7 +534,7 @@ def spectra_of_error(target):
     """Spectrum of the error at each moment, relative to the target's own, (moments, frequencies)."""
     torch.manual_seed(0)
     painter, z = Painter(), torch.randn(len(target), 32)
-    optimizer, found = torch.optim.Adam(painter.parameters(), 2e-3), []
+    optimizer, found = torch.optim.Adam(painter.parameters(), 2e-3, fused=True), []
     for step in range(MOMENTS[-1] + 1):
         error = painter(z) - target
         if step in MOMENTS:

@@ -511,7 +511,7 @@ def taught(seed, pairs=3000, steps=350):
     rng = torch.Generator().manual_seed(100 + seed)
     z = torch.randn(pairs, 2, generator=rng)
     x, _ = solve(z, 24, 2)
-    optimizer = torch.optim.Adam(student.parameters(), 4e-3)
+    optimizer = torch.optim.Adam(student.parameters(), 4e-3, fused=True)
     for _ in range(steps):
         i = torch.randint(pairs, (128,), generator=rng)
         loss = (student(z[i]) - x[i]).square().sum(1).mean()
@@ -524,7 +524,7 @@ def taught(seed, pairs=3000, steps=350):
 def matched(student, seed, steps=100, batch=256):
     """A copy of the generator after steps along the difference of scores."""
     student, rng = copy.deepcopy(student), torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(student.parameters(), 1e-3, (0.0, 0.9))
+    optimizer = torch.optim.Adam(student.parameters(), 1e-3, (0.0, 0.9), fused=True)
     for _ in range(steps):
         sigma = 0.05 + 0.35 * torch.rand(1, generator=rng).item()
         x = student(torch.randn(batch, 2, generator=rng))

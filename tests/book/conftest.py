@@ -17,13 +17,18 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="session")
-def html() -> Path:
+def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book at scale smoke, through the same Snakefile; what is up to date is not made again."""
-    (ROOT / "runs").mkdir(exist_ok=True)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers of this session; the first of them makes the book
+    made = shared / "the-book-is-made"
     command = [sys.executable, "-m", "book.tools.batch", "book", "smoke"]
-    with FileLock(ROOT / "runs" / ".lock-html-of-tests"):  # each worker of pytest-xdist asks for it
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+    with FileLock(shared / "html-of-tests.lock"):
+        if not made.exists():
+            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stdout + result.stderr
+            made.touch()
     return (ROOT / Paths.at("smoke").index).parent
 
 

@@ -1,5 +1,6 @@
 """The built book in a browser, from disk and without a network: every page, in both themes, on desk and telephone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,19 +85,30 @@ def pages(html: Path) -> list[Path]:
     return found
 
 
-def visit(page: Page, watch: Watch, path: Path) -> Visit:
-    """Loads the page once; the theme follows what the reader's system asks for, so it can be asked for anew."""
+WAYS = (
+    ("light", "desk"),
+    ("dark", "desk"),
+    ("dark", "telephone"),
+    ("light", "telephone"),
+)  # one thing changes at a time
+
+
+def visit(page: Page, watch: Watch, path: Path, ways: Sequence[tuple[str, str]]) -> Visit:
+    """Loads the page once, in the first of the ways, in which the tab stands; then looks at it in the others.
+
+    The theme follows what the reader's system asks for, so it can be asked for anew.
+    """
     trouble = watch.new()
     page.goto(path.as_uri())
     held, shown = page.evaluate(LOADED), {}
-    for number, size in enumerate(SIZES):
-        if number:
-            resize(page, size)
-        for theme in THEMES if number % 2 == 0 else reversed(THEMES):  # one thing changes at a time
+    before = ways[0]
+    for theme, size in ways:
+        if theme != before[0]:
             page.emulate_media(color_scheme=theme)
-            shown[theme, size] = page.evaluate(SHOWN)
-    page.emulate_media(color_scheme=THEMES[0])
-    resize(page, next(iter(SIZES)))
+        if size != before[1]:
+            resize(page, size)
+        shown[theme, size] = page.evaluate(SHOWN)
+        before = theme, size
     return Visit(held, shown, trouble)
 
 
@@ -113,7 +125,9 @@ def visits(html, browser) -> dict[Path, Visit]:
     context.set_default_timeout(120_000)  # machines of two cores are slow when busy
     page = context.new_page()
     watch = Watch(page)
-    found = {path: visit(page, watch, path) for path in pages(html)}
+    found = {}
+    for number, path in enumerate(pages(html)):  # every other page is met on the telephone
+        found[path] = visit(page, watch, path, WAYS[::-1] if number % 2 else WAYS)
     context.close()
     return found
 
