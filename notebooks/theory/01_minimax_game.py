@@ -373,8 +373,8 @@ def play(gamma=0.1, steps=900, seed=0, snapshots=()):
     torch.manual_seed(seed)
     generator, discriminator = mlp([1, 32, 32, 1], slope=0.2), mlp([1, 32, 32, 1], slope=0.2)
     average_g, average_d = copy.deepcopy(generator), copy.deepcopy(discriminator)  # moving averages of the weights
-    step_g = torch.optim.Adam(generator.parameters(), 2e-3, betas=(0.0, 0.99), fused=True)
-    step_d = torch.optim.Adam(discriminator.parameters(), 4e-3, betas=(0.0, 0.99), fused=True)
+    step_g = torch.optim.Adam(generator.parameters(), 2e-3, betas=(0.0, 0.99))
+    step_d = torch.optim.Adam(discriminator.parameters(), 4e-3, betas=(0.0, 0.99))
     states = {}
     for step in range(steps + 1):
         if step in snapshots:
