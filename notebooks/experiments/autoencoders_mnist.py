@@ -218,11 +218,11 @@ display(Markdown("\n".join(lines)))
 likelihood_found = {}
 if bound_steps:
     torch.manual_seed(seed)
-    dense = Autoencoder(DenseEncoder(resolution=28), DenseDecoder(resolution=28), lr=2e-3, seed=seed, device=DEVICE)
+    dense = Autoencoder(DenseEncoder(resolution=28), DenseDecoder(resolution=28), lr=1e-3, seed=seed, device=DEVICE)
     ink, served = torch.Generator(DEVICE).manual_seed(seed), data.Batches(pictures, 100, seed=seed, device=DEVICE)
     for step in range(bound_steps):
         for group in dense.optimizer.param_groups:
-            group["lr"] = 2e-3 * (0.01 + 0.99 * math.cos(0.5 * math.pi * step / bound_steps) ** 2)
+            group["lr"] = 1e-3 * (0.01 + 0.99 * math.cos(0.5 * math.pi * step / bound_steps) ** 2)
         dense.generator_step(binarised(next(served)[0], ink))
     test = binarised(data.to_tensors(data.load("mnist", split="test", resolution=28))[0], torch.Generator().manual_seed(1))
     elbo = dense.elbo(test)
