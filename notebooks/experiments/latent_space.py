@@ -33,10 +33,10 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
+from ganbook import ladder
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.samples import Target
 from ganbook.experiment import choose_device, environment
-from ganbook.ladder import COMMITTED
 from ganbook.metrics import precision_recall
 from ganbook.metrics.strokes import stroke_traits
 from ganbook.models.latent import invert, lerp, path_length, regression_directions, sefa, slerp, truncated
@@ -536,7 +536,7 @@ write_record(
 # The generator is the shipped one; a seed draws the latents, the pictures to invert and the groups. Longer runs (`make experiments SCALE=cpu-long ONLY=latent_space`), whose records are kept in this repository: means, and half the width of Student's 95% interval.
 
 # %% tags=["hide-input"]
-kept = [r for r in read_records(COMMITTED) if (r.experiment, r.scale) == ("latent_space", "cpu-long")]
+kept = [r for r in read_records(ladder.COMMITTED) if (r.experiment, r.scale) == ("latent_space", "cpu-long")]
 
 
 def over_seeds(*names):
@@ -576,7 +576,10 @@ if kept:
         [(name, *(f"inversion of {name}: {key}" for key in columns)) for name in recovered],
     )
     display(Markdown(f"**Directions**, {count} seeds:"))
-    show(["quantity", "value"], [(name.replace("R2", "R²"), name) for name in kept[0].metrics if name.startswith(("R2 of", "reach,"))])
+    show(
+        ["quantity", "value"],
+        [(name.replace("R2", "R²"), name) for name in kept[0].metrics if name.startswith(("R2 of", "reach,"))],
+    )
 else:
     display(Markdown("The long runs are still *pending*: `make experiments SCALE=cpu-long ONLY=latent_space`."))
 
