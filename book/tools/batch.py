@@ -114,6 +114,9 @@ def main() -> None:
         sys.exit(130)
     except GanbookError as error:
         sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:  # before the runs, or while their failures are read
+        print("Interrupted; what is finished is kept. The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
