@@ -28,11 +28,11 @@
 #
 # $$ \begin{aligned}
 # \text{AE} &: & &-\log p(x\mid z), & z&=\mu(x),\\
-# \text{VAE} &: & &-\log p(x\mid z)+\mathrm{KL}\bigl[q(z\mid x)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x)=\mathcal N\bigl(\mu(x),\sigma^2(x)\bigr),\\
+# \text{VAE} &: & &-\log p(x\mid z)+\mathrm{KL}\bigl[q(z\mid x)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x),\\
 # \text{CVAE} &: & &-\log p(x\mid z,y)+\mathrm{KL}\bigl[q(z\mid x,y)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x,y).
 # \end{aligned} $$ (eq-aem-three)
 #
-# The variational ones are those of {cite:t}`kingma2014auto` and {cite:t}`sohn2015learning`. The label enters the CVAE's encoder as ten planes beside the picture, of which
+# with $q(z\mid x)=\mathcal N\bigl(\mu(x),\sigma^2(x)\bigr)$, a normal law whose mean and variances the encoder answers. The variational ones are those of {cite:t}`kingma2014auto` and {cite:t}`sohn2015learning`. The label enters the CVAE's encoder as ten planes beside the picture, of which
 # the digit's own is 1, and its decoder one-hot beside the code. (All three encoders take the batch's mean out of their codes, since a shift common to all of them says nothing about a picture.) A pixel is an ink probability: $-\log p$ is the cross-entropy, in nats.
 # %% tags=["hide-input"]
 
@@ -126,7 +126,7 @@ plt.show()
 # Held-out pictures, encoded. (Of a VAE a code is drawn from $q(z\mid x)$: these draws, over all pictures together, are the *aggregate posterior* $q(z)=\mathbb E_x\,q(z\mid x)$.)
 # The circle holds 95% of the draws from $\mathcal N(0,I)$ in two dimensions.
 
-# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's lie in the circle, each digit in a part of it, the CVAE's too, but every digit in all of it.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in rays, one a digit. VAE: codes lie in the circle, each digit in a part of it. CVAE: codes lie in the circle, all digits on top of each other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's lie in and about the circle, each digit in a part of it, the CVAE's too, but every digit in all of it.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in patches, one a digit, that overlap in the middle. VAE: codes lie in and about the circle, each digit in a part of it. CVAE: codes lie mostly in the circle, all digits on top of each other."}} tags=["hide-input"]
 target = Target.of("mnist", 28, n=4000)
 codes = {kind: model.codes(target.images[:2000], target.labels[:2000] if kind == "cvae" else None) for kind, model in models.items()}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")

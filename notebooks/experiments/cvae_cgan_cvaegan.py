@@ -33,7 +33,7 @@
 # L_{\text{GAN}}&=-\log D(x,y)-\log\bigl(1-D(\mathrm{dec}(z_p,y),y)\bigr)-\log\bigl(1-D(\mathrm{dec}(z,y),y)\bigr).
 # \end{aligned} $$ (eq-cvg-losses)
 #
-# Each network has a line of its own, and receives the gradient of no other:
+# ($D$ is here, as in the paper, the probability that a picture is real.) Each network has a line of its own, and receives the gradient of no other:
 #
 # ```{prf:algorithm} One step of VAE/GAN
 # :label: alg-cvg-step
@@ -388,8 +388,8 @@ write_record(
 # %% [markdown]
 # ## Longer, and with eighteen classes
 #
-# The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; others see another $\gamma$, or a CVAE with a heavier KL term. The last three rows are of the *eighteen* classes: emoji by Unicode's
-# nine categories and by artist. Their judge reads the category. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
+# The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; others see another $\gamma$, or a CVAE with a heavier KL term. On the *eighteen* classes, emoji by Unicode's
+# nine categories and by artist (`emoji, styles` in the table), the judge reads the category; a set without rows has not been run yet. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
 
 # %% tags=["hide-input"]
 KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
@@ -418,7 +418,7 @@ else:
     BARS = {"CVAE": 0.98, "CGAN": 0.98, "CVAE-GAN": 0.97}
     reached = {model: max((v["judge_accuracy"] for r, m, v in long if m == model and r.params["dataset"] == "mnist"), default=float("nan")) for model in BARS}
     restyled = max((found(v, "read as the new class") or 0.0 for r, m, v in long if m == "CVAE"), default=0.0)
-    display(Markdown(f"Restyled digits: the judge reads {restyled:.1%} of the CVAE's as the new one (asked for: 90%). Samples: " + "; ".join(f"the judge reads {bar:.0%} of the {model}'s digits as asked ({'reached' if reached[model] >= bar else 'not reached'}: {reached[model]:.1%})" for model, bar in BARS.items() if reached[model] == reached[model]) + "."))
+    display(Markdown(f"Restyled digits: the judge reads {restyled:.1%} of the CVAE's as the new one (goal: 90%). Samples: " + "; ".join(f"{reached[model]:.1%} of the {model}'s are read as asked (goal: {bar:.0%}, {'reached' if reached[model] >= bar else 'missed'})" for model, bar in BARS.items() if reached[model] == reached[model]) + "."))
 
 # %% tags=["hide-input"]
 many = next((r for r in records if r.params["dataset"] == "emoji_styles" and r.samples), None)
