@@ -325,7 +325,7 @@ print("the Fréchet distance is best without or with little truncation:", min(tr
 #
 # $$ \frac1P\lVert G(z,y)-x\rVert^2+\lambda\,\frac{\lVert z\rVert^2}{d} $$ (eq-lat-invert)
 #
-# by Adam from a few random starts and keep the best. It succeeds as far as the picture is in the generator's range. Three kinds of picture are tried: some that the generator drew itself, where a perfect answer exists; held-out digits; and, to see what failing looks like, the same digits upside down.
+# by Adam from a few random starts and keep the best ($P$ counts the picture's pixels; $\lambda$, a small weight, keeps the latent near the shell). It succeeds as far as the picture is in the generator's range. Three kinds of picture are tried: some that the generator drew itself, where a perfect answer exists; held-out digits; and, to see what failing looks like, the same digits upside down.
 
 # %%
 x, x_labels = target.images[:n_invert], target.labels[:n_invert]
