@@ -47,7 +47,7 @@ def _overview() -> str:
 
 Every set has a card: what is in it, where it comes from, under which licence, and what to take care of. MNIST and the
 emoji are part of this repository; the others are fetched from their official homes with `ganbook data fetch NAME`, each
-file checked by its sha256. Pictures of your own are {own}.
+file checked by its sha256. [Pictures of your own](../practice/own_data.md) are {own}.
 
 | set | name | pictures | pixels | labels | licence |
 |---|---|---|---|---|---|
@@ -77,7 +77,7 @@ def _card(entry: Entry) -> str:
         rows["variants"] = ", ".join(f"`{entry.name}:{variant}`" for variant in entry.variants)
     if entry.kind in ("pictures", "lmdb"):
         rows["preparation"] = (
-            f"crop `{entry.crop}` unless another is named, Pillow bicubic, 64 pixels unless another size is"
+            f"crop `{entry.crop}` unless another is named, Pillow bicubic, 64 pixels unless another size is named"
         )
     table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
     files = "\n".join(f"| `{f.name}` | {f.size / 1e6:,.1f} MB | `{f.sha256}` |" for f in entry.files)
@@ -88,7 +88,7 @@ def _card(entry: Entry) -> str:
     )
     return f"""# {entry.title}
 
-| | |
+| name | `{entry.name}` |
 |---|---|
 {table}
 
