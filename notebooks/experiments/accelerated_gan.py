@@ -64,7 +64,8 @@ from ganbook.training import train
 # %% [markdown]
 # ## Parameters
 #
-# With labels and the Wasserstein loss, `wae` becomes CWAE + CWGAN; without labels it is WAE + WGAN. The discriminator is spectrally normalised {cite:p}`miyato2018spectral` in all games, which a Wasserstein critic needs and the other does not mind.
+# In the names of games and starts a C in front says that they are given the label, a W before *GAN* the Wasserstein loss, VAE and WAE [which autoencoder](../theory/03_autoencoders):
+# with labels and the Wasserstein loss, `wae` becomes CWAE + CWGAN; without labels it is WAE + WGAN. The discriminator is spectrally normalised {cite:p}`miyato2018spectral` in all games, which a Wasserstein critic needs and the other does not mind.
 
 # %% tags=["parameters"]
 dataset: str = "mnist"  # mnist or emoji

@@ -389,7 +389,7 @@ write_record(
 # ## Longer, and with eighteen classes
 #
 # The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; others see another $\gamma$, or a CVAE with a heavier KL term. On the *eighteen* classes, emoji by Unicode's
-# nine categories and by artist (`emoji, styles` in the table), the judge reads the category; a set without rows has not been run yet. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
+# nine categories and by artist (`emoji, styles` in the tables), the judge reads the category; a set without rows has not been run yet. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
 
 # %% tags=["hide-input"]
 KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
@@ -406,15 +406,17 @@ def found(values, beginning):
     return next((value for name, value in values.items() if name.startswith(beginning)), None)
 
 
-SHOWN = {"judge_accuracy": "accuracy", "fd": "FD", "precision": "precision", "recall": "recall", "within_class_spread(": "spread, features", "sharpness": "sharpness", "reconstruction error": "reconstruction error", "read as the new class": "restyled, read as new", "slant": "slant", "thickness": "thickness", "seconds": "seconds"}
+SHOWN = {"judge_accuracy": "accuracy", "fd": "FD", "precision": "precision", "recall": "recall", "within_class_spread(": "spread, features", "sharpness": "sharpness", "reconstruction error": "reconstruction error", "read as the new class": "restyled, read as new", "slant": "slant kept", "thickness": "thickness kept", "seconds": "seconds"}
 if not long:
     display(Markdown("*The longer runs have not been made yet.*"))
 else:
-    lines = ["| data | model | β, γ | steps | " + " | ".join(SHOWN.values()) + " |", "|---" * (4 + len(SHOWN)) + "|"]
-    for r, model, values in long:
-        weight = {"CVAE": f"β = {r.params['beta']:g}", "CVAE-GAN": f"γ = {r.params['gamma']:g}"}.get(model, "–")
-        lines.append(f"| {r.params['dataset'].replace('_', ', ')} | {model} | {weight} | {PACE[model] * r.params['steps']:,} | " + " | ".join("–" if found(values, key) is None else f"{found(values, key):.3g}" for key in SHOWN) + " |")
-    display(Markdown("\n".join(lines)))
+    for columns in (["steps", "judge_accuracy", "fd", "precision", "recall", "seconds"], [key for key in SHOWN if key not in ("judge_accuracy", "fd", "precision", "recall", "seconds")]):
+        lines = ["| data | model | β, γ | " + " | ".join(SHOWN.get(key, key) for key in columns) + " |", "|---" * (3 + len(columns)) + "|"]
+        for r, model, values in long:
+            weight = {"CVAE": f"β = {r.params['beta']:g}", "CVAE-GAN": f"γ = {r.params['gamma']:g}"}.get(model, "–")
+            cells = [f"{PACE[model] * r.params['steps']:,}" if key == "steps" else "–" if found(values, key) is None else f"{found(values, key):.3g}" for key in columns]
+            lines.append(f"| {r.params['dataset'].replace('_', ', ')} | {model} | {weight} | " + " | ".join(cells) + " |")
+        display(Markdown("\n".join(lines)))
     BARS = {"CVAE": 0.98, "CGAN": 0.98, "CVAE-GAN": 0.97}
     reached = {model: max((v["judge_accuracy"] for r, m, v in long if m == model and r.params["dataset"] == "mnist"), default=float("nan")) for model in BARS}
     restyled = max((found(v, "read as the new class") or 0.0 for r, m, v in long if m == "CVAE"), default=0.0)
