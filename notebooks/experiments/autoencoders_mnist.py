@@ -177,7 +177,7 @@ plt.show()
 # The judge, a classifier trained on the real training pictures, reads the samples. Its *accuracy* is the share read as the digit that was asked for; a model without labels cannot be
 # asked, so for all three there is the number of *digits* that it reads, counted as the perplexity of its answers: 10 if all digits are equally frequent, 1 if everything is read as the same. *FD* is the Fréchet distance and *MMD²* the unbiased squared maximum mean discrepancy to
 # held-out pictures, both in the judge's features {cite:p}`gretton2012kernel`. *Code mismatch* is the MMD² between the codes and the prior, under the kernel
-# $C/(C+\lVert z-z'\rVert^2)$ with $C=2d$ {cite:p}`tolstikhin2018wasserstein`: it looks at the encoder alone, and says how much of what the decoder was trained on is what it is asked for now.
+# $C/(C+\lVert z-z'\rVert^2)$ with $C=2d$ {cite:p}`tolstikhin2018wasserstein`: it looks at the encoder alone, and says how far the codes that the decoder was trained on are from those that it is asked for now. *Spread in a class* is the standard deviation of a pixel within a digit, divided by the data's; *spread of a code* that of a code's coordinates, which is 1 for the prior.
 
 # %%
 def answers(fake):

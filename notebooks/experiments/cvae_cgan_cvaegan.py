@@ -233,7 +233,7 @@ if ENCODING:
 # %% [markdown]
 # ## Measured
 #
-# *Sharpness* is the mean size of the step from a pixel to its right neighbour, divided by the data's: below 1 is blurred. The *reconstruction error* is the root mean squared difference of pixels in [-1, 1], and *feature error* the same in the judge's features, divided by their standard deviation. Precision and recall
+# *Accuracy* is the share that the judge reads as the asked digit; *spread* is the standard deviation within a class, of pixels or of the judge's features, divided by the data's. *Sharpness* is the mean size of the step from a pixel to its right neighbour, divided by the data's: below 1 is blurred. The *reconstruction error* is the root mean squared difference of pixels in [-1, 1], and *feature error* the same in the judge's features, divided by their standard deviation. Precision and recall
 # {cite:p}`kynkaanniemi2019improved` are in the judge's features, too.
 
 
