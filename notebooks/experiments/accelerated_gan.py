@@ -362,4 +362,4 @@ assert times_to(made_up, "seconds", 50.0).tolist() == [20.0, 20.0] and savings(m
 # %% [markdown]
 # ## Where this goes
 #
-# [The next experiment](cvae_cgan_cvaegan) does not start one from the other but trains both at once.
+# [The next experiment](cvae_cgan_cvaegan) does not start one from the other but trains both at once. The runs of this experiment stand on its [results page](../results/accelerated_gan).

@@ -325,4 +325,4 @@ else:
 #
 # ## Where this goes
 #
-# Back to [labels as conditions](gan_mnist), or to [translation without pairs](cyclegan_emoji).
+# Back to [labels as conditions](gan_mnist), or to [translation without pairs](cyclegan_emoji). The runs of this experiment stand on its [results page](../results/mask_gan).

@@ -380,4 +380,4 @@ else:
 #
 # ## Where this goes
 #
-# [Without pairs](cyclegan_emoji), and [with a mask in place of the picture](mask_gan).
+# [Without pairs](cyclegan_emoji), and [with a mask in place of the picture](mask_gan). The runs of this experiment stand on its [results page](../results/pix2pix_emoji).

@@ -352,4 +352,4 @@ display(Markdown(f"One look: {p:.2f}. Some look of twenty: {1 - (1 - p) ** 20:.2
 # ## Where this goes
 #
 # Which switches make a step faster without changing it is the subject of [GPU tuning](../practice/gpu); what each
-# ingredient of a recipe does, of [DCGAN's advice](dcgan_tips).
+# ingredient of a recipe does, of [DCGAN's advice](dcgan_tips). The runs of this experiment stand on its [results page](../results/speedrun).
