@@ -271,7 +271,7 @@ def over_seeds(records: Mapping[str, Sequence[Record]], variants: Mapping[str, V
         found = records.get(name, [])
         cells = [mean_text([r.metrics[metric] for r in found if metric in r.metrics]) for metric in names]
         rows.append([variant.title, *cells, str(len(found)) if found else "*pending*"])
-    return markdown(["variant", *(name.replace("_", " ") for name in names), "seeds"], rows)
+    return markdown(["variant", *map(heading, names), "seeds"], rows)
 
 
 def mean_text(values: Sequence[float]) -> str:
@@ -297,7 +297,12 @@ def this_run(played: Mapping[str, Played], variants: Mapping[str, Variant]) -> s
         ]
         for name, result in played.items()
     ]
-    return markdown(["variant", *(name.replace("_", " ") for name in names), "seconds"], rows)
+    return markdown(["variant", *map(heading, names), "seconds"], rows)
+
+
+def heading(metric: str) -> str:
+    """What a metric is called at the head of a table."""
+    return "MS-SSIM" if metric == "ms_ssim" else metric.replace("_", " ")
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

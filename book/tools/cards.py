@@ -47,7 +47,7 @@ def _overview() -> str:
 
 Every set has a card: what is in it, where it comes from, under which licence, and what to take care of. MNIST and the
 emoji are part of this repository; the others are fetched from their official homes with `ganbook data fetch NAME`, each
-file checked by its sha256. Pictures of your own are {own}.
+file checked by its sha256. [Pictures of your own](../practice/own_data.md) are {own}.
 
 | set | name | pictures | pixels | labels | licence |
 |---|---|---|---|---|---|
@@ -77,10 +77,10 @@ def _card(entry: Entry) -> str:
         rows["variants"] = ", ".join(f"`{entry.name}:{variant}`" for variant in entry.variants)
     if entry.kind in ("pictures", "lmdb"):
         rows["preparation"] = (
-            f"crop `{entry.crop}` unless another is named, Pillow bicubic, 64 pixels unless another size is"
+            f"crop `{entry.crop}` unless another is named, Pillow bicubic, 64 pixels unless another size is named"
         )
     table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
-    files = "\n".join(f"| `{f.name}` | {f.size / 1e6:,.1f} MB | `{f.sha256}` |" for f in entry.files)
+    files = "\n".join(f"| `{f.name}` | {_size(f.size)} | `{f.sha256}` |" for f in entry.files)
     got = (
         f"```bash\nganbook data fetch {entry.name}\n```\n\n| file | size | sha256 |\n|---|---|---|\n{files}"
         if entry.files
@@ -88,7 +88,7 @@ def _card(entry: Entry) -> str:
     )
     return f"""# {entry.title}
 
-| | |
+| name | `{entry.name}` |
 |---|---|
 {table}
 
@@ -104,7 +104,21 @@ def _card(entry: Entry) -> str:
 ## Getting it
 
 {got}
+
+{_use(entry)}
 """
+
+
+def _use(entry: Entry) -> str:
+    if entry.kind == "pairs":
+        return f"[CycleGAN](../experiments/cyclegan_emoji) takes it as `-p dataset={entry.name}`."
+    side = min(64, *entry.side)
+    labels = "" if entry.n_classes else " -p conditional=false"
+    return f"`ganbook train OUT -p dataset={entry.name} -p resolution={side}{labels}` trains a GAN on it."
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
 def _look(entry: Entry) -> str:

@@ -64,7 +64,8 @@ from ganbook.training import train
 # %% [markdown]
 # ## Parameters
 #
-# With labels and the Wasserstein loss, `wae` becomes CWAE + CWGAN; without labels it is WAE + WGAN. The discriminator is spectrally normalised {cite:p}`miyato2018spectral` in all games, which a Wasserstein critic needs and the other does not mind.
+# In the names of games and starts a C in front says that they are given the label, a W before *GAN* the Wasserstein loss, VAE and WAE [which autoencoder](../theory/03_autoencoders):
+# with labels and the Wasserstein loss, `wae` becomes CWAE + CWGAN; without labels it is WAE + WGAN. The discriminator is spectrally normalised {cite:p}`miyato2018spectral` in all games, which a Wasserstein critic needs and the other does not mind.
 
 # %% tags=["parameters"]
 dataset: str = "mnist"  # mnist or emoji
@@ -221,12 +222,12 @@ plt.show()
 
 # %% tags=["hide-input"]
 last = course[course["step"] == steps]
-lines = ["| start | generator held | FD at step 0 | FD | MMD² | accuracy | spread in a class | pretraining, s | seconds |", "|---" * 9 + "|"]
+lines = ["| start | held | FD at step 0 | FD | MMD² | accuracy | spread in a class | pretraining, s | seconds |", "|---" * 9 + "|"]
 for _, r in last.iterrows():
     first = course[(course["start"] == r["start"]) & (course["held"] == r["held"]) & (course["step"] == 0)]["fd"].item()
     accuracy = "–" if np.isnan(r["accuracy"]) else f"{r['accuracy']:.3f}"
-    lines.append(f"| {r['start']} | {'yes' if r['held'] else 'no'} | {first:.0f} | {r['fd']:.1f} | {r['mmd2']:.4f} | {accuracy} | {r['spread']:.2f} | {pretraining[r['start']]:.1f} | {r['seconds']:.1f} |")
-display(Markdown(f"{GAME} after {steps} generator steps:\n\n" + "\n".join(lines)))
+    lines.append(f"| {called(r['start'])} | {'yes' if r['held'] else 'no'} | {first:.0f} | {r['fd']:.1f} | {r['mmd2']:.4f} | {accuracy} | {r['spread']:.2f} | {pretraining[r['start']]:.1f} | {r['seconds']:.1f} |")
+display(Markdown(f"{GAME} after {steps} generator steps (*held*: the generator stood still at first):\n\n" + "\n".join(lines)))
 
 # %% [markdown]
 # ## Time to a goal
@@ -239,7 +240,7 @@ if "random" in STARTS:
     lines = ["| start | held | " + " | ".join(f"FD ≤ {goal:.0f}" for goal in GOALS) + " |", "|---" * (2 + len(GOALS)) + "|"]
     by_goal = {goal: savings(course, "seconds", goal) for goal in GOALS}
     for key in by_goal[GOALS[0]]:
-        lines.append(f"| {key[0]} | {'yes' if key[1] else 'no'} | " + " | ".join(f"{by_goal[goal][key]:+.1f} s" for goal in GOALS) + " |")
+        lines.append(f"| {called(key[0])} | {'yes' if key[1] else 'no'} | " + " | ".join(f"{by_goal[goal][key]:+.1f} s" for goal in GOALS) + " |")
     display(Markdown("Seconds saved by this one seed, pretraining included (+ is faster than random weights; 0.0 where neither arrives):\n\n" + "\n".join(lines)))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -361,4 +362,4 @@ assert times_to(made_up, "seconds", 50.0).tolist() == [20.0, 20.0] and savings(m
 # %% [markdown]
 # ## Where this goes
 #
-# [The next experiment](cvae_cgan_cvaegan) does not start one from the other but trains both at once.
+# [The next experiment](cvae_cgan_cvaegan) does not start one from the other but trains both at once. The runs of this experiment stand on its [results page](../results/accelerated_gan).

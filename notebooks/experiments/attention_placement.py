@@ -24,7 +24,7 @@
 # ```
 #
 # {cite:t}`zhang2019self` tried one attention layer at feature maps of 8, 16, 32 and 64 pixels in networks of 128, and found the
-# larger maps better: there are more positions to choose from. The thesis puts it at the end, "after the last convolution", and
+# larger maps better: there are more positions to choose from. [The thesis](../results/thesis) that this part of the book revisits puts it at the end, "after the last convolution", and
 # reports a minimal effect at 32 pixels. At the end the maps are largest, and so is the price: attention compares all positions with each
 # other, and their number grows with the square of the side, the comparisons with its fourth power. And behind the
 # last convolution there are three feature maps, red, green and blue, to compare them by.
@@ -60,7 +60,8 @@ from ganbook.records import folder_for
 # %% [markdown]
 # ## Parameters
 #
-# The chapter shows `variant="none,8,16,last"`; the longer runs train all placements, one each.
+# The chapter shows `variant="none,8,16,last"`; the longer runs train all placements, one each. What the columns of the
+# tables mean is told in [collapse at 64 pixels](collapse64), under *The instruments first*.
 
 # %% tags=["parameters"]
 variant: str = "none"  # placements, separated by commas, or all
@@ -147,7 +148,7 @@ print("no attention layer of a generator stayed shut:", all(layer.gamma.item() !
 # ## Where a point looks
 #
 # For three points of a picture, the weights $\beta_{ji}$ with which they gather the other positions, in the generator with
-# attention at 16×16 (or the first of this run that has any). A uniform map is grey all over: such a layer adds the mean of all
+# attention at 16×16 (or the first of this run that has any). A uniform map has one colour all over: such a layer adds the mean of all
 # positions, no more.
 
 
@@ -242,3 +243,9 @@ assert (64**2) ** 2 // (16**2) ** 2 == 256
 # `for layer in attention_layers(gan.ema.module): layer.gamma.data.zero_()`. It says how much these pictures depend on the layer now.
 # It does not say what a network trained without the layer would draw: that one would have learnt otherwise. Only the row `none` tells.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/attention_placement). The same network at twice the size, and
+# what becomes of it there, is [the next experiment](collapse64).

@@ -28,11 +28,11 @@
 #
 # $$ \begin{aligned}
 # \text{AE} &: & &-\log p(x\mid z), & z&=\mu(x),\\
-# \text{VAE} &: & &-\log p(x\mid z)+\mathrm{KL}\bigl[q(z\mid x)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x)=\mathcal N\bigl(\mu(x),\sigma^2(x)\bigr),\\
+# \text{VAE} &: & &-\log p(x\mid z)+\mathrm{KL}\bigl[q(z\mid x)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x),\\
 # \text{CVAE} &: & &-\log p(x\mid z,y)+\mathrm{KL}\bigl[q(z\mid x,y)\,\|\,\mathcal N(0,I)\bigr], & z&\sim q(z\mid x,y).
 # \end{aligned} $$ (eq-aem-three)
 #
-# The variational ones are those of {cite:t}`kingma2014auto` and {cite:t}`sohn2015learning`. The label enters the CVAE's encoder as ten planes beside the picture, of which
+# with $q(z\mid x)=\mathcal N\bigl(\mu(x),\sigma^2(x)\bigr)$, a normal law whose mean and variances the encoder answers. The variational ones are those of {cite:t}`kingma2014auto` and {cite:t}`sohn2015learning`. The label enters the CVAE's encoder as ten planes beside the picture, of which
 # the digit's own is 1, and its decoder one-hot beside the code. (All three encoders take the batch's mean out of their codes, since a shift common to all of them says nothing about a picture.) A pixel is an ink probability: $-\log p$ is the cross-entropy, in nats.
 # %% tags=["hide-input"]
 
@@ -126,7 +126,7 @@ plt.show()
 # Held-out pictures, encoded. (Of a VAE a code is drawn from $q(z\mid x)$: these draws, over all pictures together, are the *aggregate posterior* $q(z)=\mathbb E_x\,q(z\mid x)$.)
 # The circle holds 95% of the draws from $\mathcal N(0,I)$ in two dimensions.
 
-# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's lie in the circle, each digit in a part of it, the CVAE's too, but every digit in all of it.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in rays, one a digit. VAE: codes lie in the circle, each digit in a part of it. CVAE: codes lie in the circle, all digits on top of each other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Codes of held-out pictures, one colour a digit (the first two coordinates where there are more). The circle holds 95% of the prior's draws. The AE's codes are wherever the encoder has put them. The VAE's lie in and about the circle, each digit in a part of it, the CVAE's too, but every digit in all of it.", "name": "fig-aem-codes"}, "image": {"alt": "Three scatter plots with a circle of radius 2.4. AE: codes spread far beyond the circle in patches, one a digit, that overlap in the middle. VAE: codes lie in and about the circle, each digit in a part of it. CVAE: codes lie mostly in the circle, all digits on top of each other."}} tags=["hide-input"]
 target = Target.of("mnist", 28, n=4000)
 codes = {kind: model.codes(target.images[:2000], target.labels[:2000] if kind == "cvae" else None) for kind, model in models.items()}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
@@ -177,7 +177,7 @@ plt.show()
 # The judge, a classifier trained on the real training pictures, reads the samples. Its *accuracy* is the share read as the digit that was asked for; a model without labels cannot be
 # asked, so for all three there is the number of *digits* that it reads, counted as the perplexity of its answers: 10 if all digits are equally frequent, 1 if everything is read as the same. *FD* is the Fréchet distance and *MMD²* the unbiased squared maximum mean discrepancy to
 # held-out pictures, both in the judge's features {cite:p}`gretton2012kernel`. *Code mismatch* is the MMD² between the codes and the prior, under the kernel
-# $C/(C+\lVert z-z'\rVert^2)$ with $C=2d$ {cite:p}`tolstikhin2018wasserstein`: it looks at the encoder alone, and says how much of what the decoder was trained on is what it is asked for now.
+# $C/(C+\lVert z-z'\rVert^2)$ with $C=2d$ {cite:p}`tolstikhin2018wasserstein`: it looks at the encoder alone, and says how far the codes that the decoder was trained on are from those that it is asked for now. *Spread in a class* is the standard deviation of a pixel within a digit, divided by the data's; *spread of a code* that of a code's coordinates, which is 1 for the prior.
 
 # %%
 def answers(fake):
@@ -299,7 +299,7 @@ display(Markdown(f"The judge is more than 90% sure of **{measured['ae']['sure']:
 #
 # ````{solution} ex-aem-scale
 # :class: dropdown
-# The first two moments of the codes are then those of the draws, and fewer draws fall into empty places; but the codes are no normal law, they lie in arms with gaps between. The cell below measures it.
+# The first two moments of the codes are then those of the draws, and fewer draws fall into empty places; but the codes are no normal law, they lie in arms with gaps between. A smaller distance, were it even smaller than the VAE's, makes no VAE of it: nothing in the training asked for such codes, and the law of the draws was fitted to them afterwards. The cell below measures it.
 # ````
 
 # %% tags=["hide-cell"]

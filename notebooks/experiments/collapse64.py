@@ -25,9 +25,9 @@
 # at `cpu` scale.
 # ```
 #
-# At 64 pixels the thesis' network drew the same few faces again and again. A lower learning rate did not help;
+# At 64 pixels the network of [the thesis](../results/thesis) that this part of the book revisits drew the same few faces again and again. A lower learning rate did not help;
 # minibatch discrimination {cite:p}`salimans2016improved`, which had helped at 32 pixels, did not help at 64; churches did
-# not collapse, but were poor. It gave up on the network and grew one instead ([as here](pggan64)). Since then two cures have become standard that it did not try: a penalty on the discriminator's slope at real
+# not collapse, but were poor. The thesis gave up on the network and grew one instead ([as here](pggan64)). Since then two cures have become standard that it did not try: a penalty on the discriminator's slope at real
 # images, $R_1$ {cite:p}`mescheder2018which`, and augmenting all that the discriminator sees
 # {cite:p}`zhao2020differentiable`.
 
@@ -43,7 +43,7 @@ from ganbook import data
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.panel import Panel, presentable
 from ganbook.experiment import choose_device, environment
-from ganbook.ladder import Variant, chosen, kept_tables, markdown, play_all, show_sheet, this_run, write
+from ganbook.ladder import Variant, chosen, heading, kept_tables, markdown, play_all, show_sheet, this_run, write
 from ganbook.nn.attached import attach_attention, attach_head
 from ganbook.records import folder_for
 
@@ -76,11 +76,13 @@ OUT, DEVICE = Path(out or folder_for("collapse64", PARAMETERS)), choose_device(d
 # ## The instruments first
 #
 # *Recall* {cite:p}`kynkaanniemi2019improved` is the share of held-out pictures that lie among the samples, in the features of a
-# classifier: few if the samples are few pictures. *MS-SSIM* of random pairs {cite:p}`odena2017conditional` is 1 if all samples are
+# classifier: small if the samples are few pictures. *MS-SSIM* of random pairs {cite:p}`odena2017conditional` is 1 if all samples are
 # one picture; the data's own value is the one to meet. The *mode score* {cite:p}`che2017mode` is high if a
 # classifier is sure of each sample and finds the classes as often as in the data; it needs classes, which faces do not
 # have. Before they judge a network, each is shown pictures of which we know what they are: training pictures,
-# that is a perfect generator, and four of them over and over, under a little noise, that is a collapse.
+# that is a perfect generator, and four of them over and over, under a little noise, that is a collapse. Two more columns stand beside
+# them: the [Fréchet distance](../theory/12_evaluation), with the number of samples and the network of its features in its name, and *precision*,
+# the share of samples that lie among the held-out pictures.
 
 # %%
 machine = environment(DEVICE)
@@ -95,7 +97,7 @@ known = {"training pictures": panel.judged(perfect), "four of them, repeated": p
 
 # %% tags=["hide-input"]
 rows = [[name, *(f"{value:.3g}" for value in found.values())] for name, found in known.items()]
-display(Markdown(markdown(["samples", *(name.replace("_", " ") for name in known["training pictures"])], rows)))
+display(Markdown(markdown(["samples", *(heading(name) for name in known["training pictures"])], rows)))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 good, bad = known.values()
@@ -147,7 +149,7 @@ played = play_all(playing, PARAMETERS, panel, OUT, device=DEVICE, n_looks=n_look
 show_sheet(played, VARIANTS)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall and likeness of pairs during training; dotted: the held-out pictures' own likeness. A collapse is a fall on the left and a rise on the right.", "name": "fig-collapse64-looks"}, "image": {"alt": "Two panels of curves over generator steps, one curve a variant."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Recall and likeness of pairs during training; dotted: the held-out pictures' own likeness. A collapse is a fall on the left and a rise on the right. Curves that coincide hide each other.", "name": "fig-collapse64-looks"}, "image": {"alt": "Two panels of curves over generator steps, one curve a variant."}}
 figure, panels = plt.subplots(1, 2, figsize=(8.4, 3), layout="constrained")
 for name, result in played.items():
     seen = pd.DataFrame([row for row in result.rows if "recall" in row])
@@ -179,9 +181,10 @@ def verdict(result):
 display(Markdown("\n".join(f"- **{VARIANTS[name].title}**: {verdict(result)}." for name, result in played.items())))
 
 # %% [markdown]
-# Low recall has two readings: few pictures, or pictures that lie nowhere near the data. After so few steps the second one
-# holds: the samples are blurs that no classifier has seen. The likeness of pairs separates the two, as a blur also differs from the next
-# blur; and the table of longer runs below is where the cures can be told apart.
+# Low recall has two readings: few pictures, or pictures that lie nowhere near the data. The likeness of pairs tells them apart: pictures
+# that lie elsewhere but differ from each other are about as alike as the data or less so, few pictures are more alike. After so few steps both
+# may hold, of blurs that no classifier has seen and that look much like one another: networks that have not learnt yet rather than
+# networks that have collapsed. The table of longer runs below is where the cures can be told apart.
 #
 # ## Over seeds
 
@@ -224,3 +227,9 @@ display(Markdown(kept_tables("collapse64", VARIANTS)))
 # augmentation, often show two squares, which no augmented real image does. What matches after a change that can be undone in
 # distribution must have matched before it.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/collapse64). The way out that the thesis took, growing the
+# network, is [the next experiment](pggan64); other cures, on data whose modes can be counted, are [in another](mode_collapse).

@@ -162,8 +162,8 @@ plt.show()
 # %% [markdown]
 # ## Measured
 #
-# *Control* is the judge's accuracy. *Variety* is the spread of the judge's features within a class, the data's being 1: a generator that draws one perfect picture a class has all the control and none of the variety. *Hold of the label* asks the same latent for two classes and *hold of the latent* takes two latents for one class, both as mean distances in features;
-# their ratio says which of the two inputs decides more.
+# *Control* is the judge's accuracy. *Variety* is the spread of the judge's features within a class, the data's being 1: a generator that draws one perfect picture a class has all the control and none of the variety. *Hold of the label* is how far the pictures of one latent lie apart for two classes, *hold of the latent* how far those of two latents for one class, both as mean distances in features;
+# their ratio, *label over latent* in the table, says which of the two inputs decides more.
 
 # %%
 measured = {}
@@ -188,7 +188,7 @@ display(Markdown("\n".join(lines)))
 
 # %% tags=["hide-input"]
 most = {name: pick((v[name], way) for way, v in measured.items())[1] for name, pick in (("control", max), ("variety", max), (FD, min))}
-display(Markdown(f"After {steps} steps of this one run, control is best under **{most['control']}**, variety under **{most['variety']}**, and {FD} is lowest under **{most[FD]}**. One seed ranks nothing: the table at the end has several."))
+display(Markdown(f"After {steps} steps of this one run, control is best under **{most['control']}**, variety is largest under **{most['variety']}** (above 1 that is no merit: digits that were not asked for count as variety, too), and {FD} is lowest under **{most[FD]}**. One seed ranks nothing: the table at the end has several."))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 for model in models.values():
@@ -352,7 +352,7 @@ if kept:
     display(Markdown(markdown(["emoji, two label sets", "category as asked", "artist as asked"], rows)))
     named = {way: column("control", way) for way in WAYS}
     best = [max(WAYS, key=lambda way: named[way][i]) for i in range(len(kept))]
-    display(Markdown(f"Control is best, seed by seed, under: {', '.join(best)}."))
+    display(Markdown("Control is best under " + ", ".join(f"{way} ({best.count(way)} of {len(best)} seeds)" for way in dict.fromkeys(best)) + "."))
 else:
     display(Markdown("The long runs are still *pending*: `make experiments SCALE=cpu-long ONLY=conditional_gan`."))
 
@@ -386,4 +386,4 @@ torch.testing.assert_close(shift[0, :, 5, 5], expected, atol=1e-5, rtol=1e-4)
 # %% [markdown]
 # ## Where this goes
 #
-# Any run takes `conditioning=projection`, `concat` or `auxiliary`: `ganbook train OUT -p conditioning=auxiliary`. When the condition is a whole picture the task is called translation.
+# Any run takes `conditioning=projection`, `concat` or `auxiliary`: `ganbook train OUT -p conditioning=auxiliary`. When the condition is a whole picture the task is called [translation](pix2pix_emoji). The seeds of this experiment stand on its [results page](../results/conditional_gan).

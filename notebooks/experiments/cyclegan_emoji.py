@@ -261,7 +261,7 @@ if PAIRED:
         Markdown(
             f"In this run the translation is better than copying by {' and by '.join(better)}. The longer runs below say more."
             if better
-            else "In this run the translation is **not** better than copying the input, by neither measure: so few steps are "
+            else "In this run the translation is **not** better than copying the input, by either measure: so few steps are "
             "not enough. The longer runs below say more."
         )
     )
@@ -293,7 +293,7 @@ def line(title, records, name):
 def verdict():
     """What the records say, in every seed or not."""
     copied, ours = ({what: np.array([r.metrics[key_of(n, what)] for r in kept]) for what in ("L1", "FD")} for n in ("copy the input", "with the cycle"))
-    found = [f"- better than copying by {what}: in {(ours[what] < copied[what]).sum()} of {len(kept)} seeds" for what in ours]
+    found = [f"- CycleGAN is better than copying by {what}: in {(ours[what] < copied[what]).sum()} of {len(kept)} seeds" for what in ours]
     if paired_runs:
         theirs = np.mean([r.metrics[key_of("both", "FD")] for r in paired_runs])
         found.append(f"- its Fréchet distance is {ours['FD'].mean() / theirs:.2f} times that of pix2pix, which saw the pairs")
@@ -362,4 +362,4 @@ assert 85 < np.mean(ages) < 115
 # %% [markdown]
 # ## Where this goes
 #
-# [A mask in place of a picture](mask_gan).
+# [A mask in place of a picture](mask_gan); the seeds of this experiment stand on its [results page](../results/cyclegan_emoji).

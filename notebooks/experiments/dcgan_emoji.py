@@ -130,7 +130,7 @@ print("the samples vary at least half as much as the data:", metrics["within_cla
 # :class: warning
 # A minute is not enough for emoji: the samples have the white ground, the palette and often a silhouette (a head with
 # hair, a hand, a flag), and hardly one is an emoji that anybody could name. A few thousand pictures of everything are a
-# hard set: a longer run draws sharper ones (the results page has one at `cpu-long` scale), but the discriminator can
+# hard set: a longer run draws sharper ones (the [results page](../results/dcgan_emoji) has those that were made), but the discriminator can
 # also learn so few pictures by heart.
 # ```
 #
@@ -146,3 +146,9 @@ print("the samples vary at least half as much as the data:", metrics["within_cla
 # means that real and fake are easily told apart: bad news for the generator, whose gradient then fades or points at
 # details of single training pictures.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# Which pieces of DCGAN's recipe matter is asked [one at a time](dcgan_tips); what came after it, on the same emoji, is
+# [a ladder](sagan32).

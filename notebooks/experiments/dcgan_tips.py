@@ -16,7 +16,7 @@
 #
 # ```{admonition} In this experiment
 # :class: tip
-# - the kitchen wisdom of GAN training, one piece at a time: twenty small GANs, each equal to the first but for one
+# - the kitchen wisdom of GAN training, one piece at a time: twenty small GANs, each equal to one recipe but for one
 #   thing;
 # - the same seed, the same pictures in the same order, the same number of steps, and one Fréchet distance to judge
 #   them;
@@ -212,7 +212,7 @@ provenance = environment(DEVICE)
 train(build(VARIANTS["recipe"]), served(VARIANTS["recipe"]), steps=2, progress=False)  # warm: the first steps are slow
 results = {name: run(name) for name in chosen}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Each row one variant, the recipe first: the same twenty latents, asked for 0 … 9 twice. One seed.", "name": "fig-tips-sheet"}, "image": {"alt": "Rows of twenty small generated digits each. Some rows show readable digits, some only blots."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Each row one variant, the recipe first: the same twenty latents, asked for 0 … 9 twice. The short names are those in brackets in the next figure. One seed.", "name": "fig-tips-sheet"}, "image": {"alt": "Rows of twenty small generated digits each. Some rows show readable digits, some only blots."}}
 sheet = image_sheet(torch.cat([result["pictures"] for result in results.values()]), columns=20)
 figure, axes = plt.subplots(figsize=(7.5, 7.5 * sheet.height / sheet.width * 0.87), layout="constrained")
 axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)
@@ -321,7 +321,7 @@ display(
     )
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The factor by which ignoring a piece of advice multiplies the Fréchet distance, with its 95% interval over seeds (none where there is only this run). To the right of one the advice helps.", "name": "fig-tips-worth"}, "image": {"alt": "Horizontal intervals, one for each variant, sorted by their factor, around a vertical line at one; a logarithmic axis."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The factor by which ignoring a piece of advice multiplies the Fréchet distance, with its 95% interval over seeds (none where there is only this run). To the right of one the advice helps (blue), to the left it harms (purple); the interval of a grey one holds one.", "name": "fig-tips-worth"}, "image": {"alt": "Horizontal intervals, one for each variant, sorted by their factor, around a vertical line at one; a logarithmic axis."}}
 ordered = sorted(table, key=lambda row: row["factor"])
 figure, axes = plt.subplots(figsize=(7, 0.27 * max(len(ordered), 3) + 0.8), layout="constrained")
 for place, row in enumerate(ordered):

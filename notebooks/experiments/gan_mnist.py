@@ -85,7 +85,7 @@ run.gan.generator, run.gan.discriminator
 #
 # One discriminator step, one generator step, and so on ({doc}`../theory/01_minimax_game`, Algorithm 1). A checkpoint is
 # kept on the way: a run that was interrupted goes on where it stopped when the notebook is run again with the same
-# parameters. Along the way a sheet is drawn from the same ten latents, always the same, to see them become digits.
+# parameters. Along the way one latent, always the same, is drawn for each of the ten classes, to see the row become digits.
 
 # %% tags=["hide-output"]
 run.resume()

@@ -146,7 +146,7 @@ show_sheet(image_sheet(emoji.sample(slerp(*ends, shown).transpose(0, 1).flatten(
 plt.show()
 
 # %% [markdown]
-# Which way is better? In pictures the two differ little. Measured: the *length* of the way in the judge's features, in units of the distance between its ends (1 is the straightest that there is), and how sure the judge is in the *middle*. The length in latents is that of the curve itself.
+# Which way is better? In pictures the two differ little. Measured: the *length* of the way in the judge's features, in units of the distance between its ends (1 is the straightest that there is), and how often the judge reads the digit that was asked for in the *middle*. The length in latents is that of the curve itself.
 
 # %%
 y = torch.arange(n_ways) % 10
@@ -359,7 +359,7 @@ print("the stretches are the singular values, in falling order:", bool((stretch.
 #
 # ## Truncation
 #
-# Of each coordinate the generator has met values near 0 most often. {cite:t}`brock2019large` draw every coordinate from a normal law cut off at $\pm c$: samples get better one by one and more alike.
+# Of each coordinate the generator has met values near 0 most often. {cite:t}`brock2019large` draw every coordinate from a normal law cut off at $\pm c$: each sample gets better, and all get more alike.
 
 # %%
 THRESHOLDS = [float("inf"), 2.0, 1.5, 1.0, 0.7, 0.4, 0.2]
@@ -409,7 +409,7 @@ print(
 #
 # $$ \frac1P\lVert G(z,y)-x\rVert^2+\lambda\,\frac{\lVert z\rVert^2}{d} $$ (eq-lat-invert)
 #
-# by Adam from a few random starts and keep the best. It succeeds as far as the picture is in the generator's range. Three kinds of picture are tried: some that the generator drew itself, where a perfect answer exists; held-out digits; and, to see what failing looks like, the same digits upside down.
+# by Adam from a few random starts and keep the best ($P$ counts the picture's pixels; $\lambda$, a small weight, keeps the latent near the shell). It succeeds as far as the picture is in the generator's range. Three kinds of picture are tried: some that the generator drew itself, where a perfect answer exists; held-out digits; and, to see what failing looks like, the same digits upside down.
 
 # %%
 x, x_labels = target.images[:n_invert], target.labels[:n_invert]

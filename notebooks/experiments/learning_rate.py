@@ -23,7 +23,7 @@
 # *Before this:* [training dynamics](../theory/07_training_dynamics), [the ladder](sagan32). *Cost:* about a minute at `cpu` scale.
 # ```
 #
-# The thesis first compared $10^{-4}$ with $2\cdot10^{-4}$, the rate of {cite:t}`radford2016unsupervised`, and found that the larger one
+# [The thesis](../results/thesis) that this part of the book revisits first compared $10^{-4}$ with $2\cdot10^{-4}$, the rate of {cite:t}`radford2016unsupervised`, and found that the larger one
 # collapses easily; then $8\cdot10^{-5}$, $9\cdot10^{-5}$ and $10^{-4}$, of which $9\cdot10^{-5}$ was best. Each was one run. Rates that
 # differ by a tenth are *the same* to an optimiser for most purposes, and one run a rate cannot tell a tenth from luck.
 
@@ -46,7 +46,8 @@ from ganbook.records import folder_for
 # The thesis trained for hundreds of thousands of steps. At its rates a minute of training moves nothing: Adam's step is about as
 # long as the rate, whatever the gradient, so what a network can travel is rate times steps. At `cpu` scale all four rates
 # are therefore multiplied by `factor`; their ratios, which are the question, stay. The `gpu` scale has
-# `factor=1`. The chapter shows `variant="all"`.
+# `factor=1`. The chapter shows `variant="all"`. What the columns of the
+# tables mean is told in [collapse at 64 pixels](collapse64), under *The instruments first*.
 
 # %% tags=["parameters"]
 variant: str = "8e-5"  # 8e-5, 9e-5, 1e-4 or 2e-4, separated by commas, or all
@@ -112,7 +113,7 @@ if variant == "all":
 # %% [markdown]
 # ## Is a tenth a difference?
 #
-# Here is the test that the thesis could not afford: the same rates with several seeds. A difference between two neighbours is one if its
+# Here is the test that the thesis could not afford: the same rates with several seeds. A difference between two neighbours counts if its
 # interval leaves out zero.
 
 
@@ -138,7 +139,7 @@ for scale, by_variant in records_of("learning_rate").items():
 # %% [markdown]
 # ```{admonition} What can go wrong
 # :class: warning
-# - **Tuning a rate to the third digit on one seed.** The best of four runs is best by luck first. With equal rates and four seeds one of
+# - **Tuning a rate by a tenth on one seed.** The best of four runs is best by luck first. With equal rates and four seeds one of
 #   them would be best as well.
 # - **Scaling rate and steps without end.** Rate times steps says how far a network *can* go, not that it arrives: beyond some rate the
 #   two players overshoot each other, at any number of steps.
@@ -172,6 +173,12 @@ assert sum(o[0] < min(o[1:3]) for o in orders) / len(orders) == 1 / 3
 #
 # ```{solution} ex-learning-rate-adam
 # :class: dropdown
-# After bias correction the first moment is the gradient $g$ and the second $g^2$, so the step is $\eta\,g/\sqrt{g^2}=\eta\,\mathrm{sign}(g)$:
+# After bias correction the first moment is the gradient $g$ and the second $g^2$, so the step is $h\,g/\sqrt{g^2}=h\,\mathrm{sign}(g)$, with $h$
 # the rate, whatever the gradient. Later steps are shorter where gradients change sign. That is why multiplying the rate makes up for fewer steps.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/learning_rate). A rate suits a normalisation: what spectral norm
+# does to the losses is [the next experiment](spectral_norm).

@@ -29,7 +29,7 @@
 #
 # $$ \min_G\max_D\;\mathbb E_{m,x}\log D(m,x)+\mathbb E_{m,z}\log\bigl(1-D(m,G(m,z))\bigr)+\lambda\,\mathbb E\lVert x-G(m,z)\rVert_1, $$ (eq-mask-gan)
 #
-# where $m$ is made from the picture $x$ itself: no second artist is needed, and the pairs cost nothing.
+# where $D$ is a probability, as in the paper, and $m$ is made from the picture $x$ itself: no second artist is needed, and the pairs cost nothing.
 
 # %% tags=["hide-input"]
 import io
@@ -223,8 +223,8 @@ nearer = min(CONDITIONS, key=lambda name: scores[name]["l1"])
 beaten = [name for name in CONDITIONS if scores[name]["l1"] < scores["mask filled with one colour"]["l1"]]
 display(
     Markdown(
-        f"Nearer to the true picture, by $L_1$, is what was drawn from the **{nearer}**. Nearer than the mask filled with "
-        f"one colour is what was drawn from: **{', '.join(beaten) or 'neither, after so few steps'}**."
+        f"Of the two, what was drawn from the **{nearer}** is nearer to the true picture, by $L_1$. "
+        + (f"Nearer than the mask filled with one colour: what was drawn from **{' and from '.join(beaten)}**." if beaten else "**Neither** is nearer than the mask filled with one colour, after so few steps.")
     )
 )
 
@@ -259,6 +259,8 @@ print("shapes that nobody drew are obeyed too, overlap above 2/3:", followed > 2
 # {cite:p}`zhu2017toward`.
 #
 # ## The record
+#
+# The run's folder keeps its parameters, curves, samples and numbers; the [results pages](../results/index) are made of such records.
 
 # %% tags=["hide-input"]
 history = pd.concat([pd.DataFrame(h.rows).assign(game=name) for name, (_, h) in played.items()])
@@ -323,4 +325,4 @@ else:
 #
 # ## Where this goes
 #
-# Back to [labels as conditions](gan_mnist), or to [translation without pairs](cyclegan_emoji).
+# Back to [labels as conditions](gan_mnist), or to [translation without pairs](cyclegan_emoji). The runs of this experiment stand on its [results page](../results/mask_gan).

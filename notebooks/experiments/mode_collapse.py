@@ -38,10 +38,10 @@
 #
 # | method | what is changed |
 # |---|---|
-# | `vanilla` | nothing |
+# | `vanilla` | nothing; *plain* in the tables |
 # | `unrolled` | the generator foresees three steps of the discriminator {cite:p}`metz2017unrolled`; the paper, five and more |
 # | `minibatch` | minibatch discrimination with four kernels {cite:p}`salimans2016improved` |
-# | `pacgan` | the discriminator judges two samples at once {cite:p}`lin2018pacgan` |
+# | `pacgan` | the discriminator judges two samples at once {cite:p}`lin2018pacgan`; *PacGAN2* in the tables |
 # | `wgan_gp` | the Wasserstein loss with gradient penalty {cite:p}`gulrajani2017improved`, but one critic step instead of five |
 # | `spectral` | the hinge loss and spectral norm {cite:p}`miyato2018spectral` |
 # | `rpgan` | the relativistic pairing loss with R1 and R2 {cite:p}`huang2024gan` |
@@ -257,7 +257,7 @@ write_json(OUT / "metrics.json", {**metrics, "protocol": protocol})
 # ## Over seeds, beside the papers
 #
 # The long runs (`make experiments SCALE=cpu-long`) train each method on each target with several seeds. Their records lie in the repository, and
-# this table is made from them: means ± the standard error of the mean over seeds.
+# this table is made from them: means ± the standard error of the mean over seeds. A row with fewer seeds than its neighbours is not finished.
 
 # %% tags=["hide-input"]
 PUBLISHED = {  # (target, method): captured, high quality, reverse KL, where
@@ -312,11 +312,11 @@ for name in coverage.TARGETS:
     display(Markdown(report(name)))
 
 # %% [markdown]
-# The papers' rows are from table 1 and 2 of {cite:t}`lin2018pacgan`, tables 1 and 2 of {cite:t}`srivastava2017veegan`, and
+# The papers' rows are from tables 1 and 2 of {cite:t}`lin2018pacgan`, tables 1 and 2 of {cite:t}`srivastava2017veegan`, and
 # tables 1 and 3 of {cite:t}`huang2024gan`. They do *not* measure what ours do: on points, Lin et al. train
 # wider networks on 100,000 fixed points for 400 epochs, some two hundred times our steps, and their samples hit the modes the better for it; on stacked
 # digits the papers train DCGANs and ResNets for many epochs and count 26,000 samples, with judges of their own. And they do not agree with each other about
-# the plain GAN: its rows differ about fivefold, which says that the architecture decides as much as the method. What can be
+# the plain GAN: on the points its rows differ about fivefold, which says that the architecture decides as much as the method. What can be
 # compared is the order of the methods *within* one source.
 
 # %% tags=["hide-input"]
@@ -325,12 +325,12 @@ for name in coverage.TARGETS:
     ours = {m: [r.metrics["captured"] for r in records if (r.params["target"], r.params["method"]) == (name, m)] for m in coverage.METHODS}
     if all(ours.values()):
         means = {m: sum(v) / len(v) for m, v in ours.items()}
-        best, worst = max(means, key=means.get), min(means, key=means.get)
-        order = f"most modes with {coverage.METHODS[best].title} ({means[best]:.1f}), fewest with {coverage.METHODS[worst].title} ({means[worst]:.1f}), {means['vanilla']:.1f} with the plain GAN"
+        most, least = ([coverage.METHODS[m].title for m in means if f"{means[m]:.1f}" == f"{end:.1f}"] for end in (max(means.values()), min(means.values())))
+        order = f"most modes ({max(means.values()):.1f}) with {'; '.join(most)}. Fewest ({min(means.values()):.1f}) with {'; '.join(least)}. The plain GAN has {means['vanilla']:.1f}."
         ranking.append(f"- `{name}`: {order}")
         if name == "grid":
             full = sum(v == 25 for v in ours["rpgan"])
-            ranking.append(f"- of {len(ours['rpgan'])} seeds, RpGAN + R1 + R2 captures all 25 modes of the grid in {full}")
+            ranking.append(f"- `{name}`: all 25 modes are captured by RpGAN + R1 + R2 in {full} of {len(ours['rpgan'])} seeds.")
 display(Markdown("\n".join(ranking) or "The long runs are still *pending*: `make experiments SCALE=cpu-long`."))
 
 # %% [markdown]
@@ -352,3 +352,9 @@ display(Markdown("\n".join(ranking) or "The long runs are still *pending*: `make
 # `for s in 0 1 2 3 4; do ganbook run notebooks/experiments/mode_collapse.py -p target=ring -p method=pacgan -p seed=$s; done`, and the same with `vanilla`.
 # With equal learning rates the ring is easy, and both usually find all its modes; what differs is how evenly they use them, and how well they hit them. One seed can show either order, which is why the table has standard errors.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The seeds, and sheets of samples, stand on the [results page](../results/mode_collapse). Collapse on pictures that have no modes to count is
+# measured in [another experiment](collapse64).

@@ -24,7 +24,7 @@
 # *Before this:* [the ladder](sagan32), [training dynamics](../theory/07_training_dynamics). *Cost:* about a minute at `cpu` scale.
 # ```
 #
-# The thesis ends with the question how 64 and 128 pixels could be had at the cost of one graphics card. {cite:t}`huang2024gan` answer with less:
+# [The thesis](../results/thesis) that this part of the book revisits ends with the question how 64 and 128 pixels could be had at the cost of one graphics card. {cite:t}`huang2024gan` answer with less:
 # the tricks of ten years were crutches of a loss that need not converge. Take a relativistic loss, which judges a fake against a
 # real image, and penalise the discriminator's slope on real *and* fake images ($R_1+R_2$): that game converges locally
 # {cite:p}`mescheder2018which`, and then no normalisation, no minibatch statistics and no style are needed, and the networks may be
@@ -58,7 +58,8 @@ from ganbook.records import folder_for
 # ## Parameters
 #
 # `steps` are those of the DCGAN. The others take fewer, by how many times as long one of their steps takes; the table shows whether the seconds
-# came out equal on this machine. The chapter shows `variant="all"`.
+# came out equal on this machine. The chapter shows `variant="all"`. What the columns of the
+# tables mean is told in [collapse at 64 pixels](collapse64), under *The instruments first*.
 
 # %% tags=["parameters"]
 variant: str = "dcgan"  # dcgan, sagan, loss or r3gan, separated by commas, or all
@@ -108,7 +109,7 @@ machine = environment(DEVICE)
 panel = Panel(dataset, resolution, device=DEVICE)
 played = play_all(playing, SHARED, panel, OUT, device=DEVICE)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same twenty latents under each recipe after about the same time, not selected.", "name": "fig-modern-baseline-sheet"}, "image": {"alt": "Four rows of twenty generated pictures, one row a recipe."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same twenty latents under each recipe, not selected; the tables below say after how many steps and seconds.", "name": "fig-modern-baseline-sheet"}, "image": {"alt": "Four rows of twenty generated pictures, one row a recipe."}}
 show_sheet(played, VARIANTS)
 plt.show()
 
@@ -143,11 +144,12 @@ def verdict():
         return "This run trained too few of the four for a comparison."
     loss = "already pays" if found["loss"] < found["dcgan"] else "does not pay yet"
     networks = "pay" if found["r3gan"] < found["loss"] else "do not pay: their steps are too few"
-    best = min(found, key=found.get)
+    best, spent = min(found, key=found.get), [r.seconds for r in played.values()]
     return (
         f"On this budget, with this seed, the new loss on the old networks **{loss}** (distance {found['loss']:.1f} against DCGAN's "
-        f"{found['dcgan']:.1f}), and the new networks **{networks}** ({found['r3gan']:.1f}). The smallest distance has "
-        f"{VARIANTS[best].title}."
+        f"{found['dcgan']:.1f}), and the new networks **{networks}** ({found['r3gan']:.1f}). The smallest distance is that of "
+        f"{VARIANTS[best].title}. The recipes took from {min(spent):.0f} to {max(spent):.0f} seconds, which is "
+        + ("about equal." if max(spent) < 1.5 * min(spent) else "not equal: whoever took longer had an advantage.")
     )
 
 
@@ -208,3 +210,9 @@ for scale, by_variant in records_of("modern_baseline").items():
 # R3GAN's networks with the non-saturating loss and $R_1$ alone. The paper made it: without the relativistic loss the networks train but lose modes, and without
 # $R_2$ they may diverge. Here: `loss="nonsaturating"`, `penalty="r1"` in the last recipe.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/modern_baseline). Why this game converges is told under
+# [training dynamics](../theory/07_training_dynamics), the recipe's other relatives under [the zoo](../theory/11_gan_zoo).

@@ -173,7 +173,7 @@ for stage, end in zip(plan.stages, plan.ends, strict=True):
     axes.annotate(f"{stage.resolution} px", (start, high), (3, 3), textcoords="offset points", fontsize=8)
 plt.show()
 
-# %% mystnb={"figure": {"caption": "The same ten latents at the end of each stage, from the first to the last, in the size of the last.", "name": "fig-pggan-stages"}, "image": {"alt": "Rows of ten pictures that become finer from row to row: coloured blocks at first, outlines at last."}}
+# %% mystnb={"figure": {"caption": "The same ten latents at the end of each stage, from the first to the last, in the size of the last.", "name": "fig-pggan-stages"}, "image": {"alt": "Rows of ten pictures that become finer from row to row: coloured blocks at first, ragged blots on a light ground at last."}}
 sheets = [Image.open(file) for file in sorted(OUT.glob("stage-*.png"))]
 figure, panels = plt.subplots(len(sheets), 1, figsize=(6, 0.62 * len(sheets)), layout="constrained", squeeze=False)
 for panel, sheet in zip(panels[:, 0], sheets, strict=True):
@@ -265,7 +265,7 @@ def verdict():
         return "There are too few samples for a Fréchet distance; this run decides nothing."
     closer, wider = ours[distance] < theirs[distance], ours["recall"] > theirs["recall"]
     gap = abs(ours[distance] - theirs[distance]) / max(ours[distance], theirs[distance])
-    words = "is closer to the data by" if closer else "is farther from the data by"
+    words = "is **closer** to the data" if closer else "is **farther** from the data"
     covers = "covers more of them" if wider else "does not cover more of them"
     answer = {
         (True, True): "growing was the better use of the time",
@@ -273,7 +273,7 @@ def verdict():
     }.get((closer, wider), "the two measures disagree")
     small = " A gap this small may change sides with another seed." if gap < 0.1 else ""
     return (
-        f"With this seed, the grown network {words} **{gap:.0%}** of the larger {distance}, and {covers} (recall "
+        f"With this seed, the grown network {words} ({distance} {ours[distance]:.0f} against {theirs[distance]:.0f}), and {covers} (recall "
         f"{ours['recall']:.2f} against {theirs['recall']:.2f}): {answer}.{small}"
     )
 
@@ -315,13 +315,14 @@ print("a step of the last stage costs what the plain network's costs:", True)
 # ```{admonition} What can go wrong
 # :class: warning
 # - **A stage that is too short hands its faults on.** The next block is faded in over a picture that is wrong, and the
-#   discriminator finds the new details before the generator has them: the generator's loss jumps at each line of
-#   {numref}`fig-pggan-losses` and has to come down again before the next.
+#   discriminator finds the new details before the generator has them: the sign is a generator's loss that jumps behind a line of
+#   {numref}`fig-pggan-losses` and has not come down again before the next.
 # - **Wasserstein diverges** where nothing bounds the critic. Here it gets its gradient penalty
 #   {cite:p}`gulrajani2017improved` without being asked, which makes its steps dearer.
-# - **Equal time is not equal steps.** The plain network takes fewer, each on full images; on a machine that runs small
-#   images badly (a GPU that waits for its launches) growing gains less than its operations say.
-# - A minute of training decides little: compare seeds on the results page before believing either side.
+# - **Equal time is not equal steps.** By its operations the plain network should take fewer, each on full images. On a machine that runs small
+#   images badly (a GPU that waits for its launches, a processor busy with bookkeeping) it takes as many or more, and growing gains nothing
+#   in time: the table has both.
+# - **One seed.** A minute of training decides little: compare seeds on the [results page](../results/pggan64) before believing either side.
 # ```
 #
 # ```{exercise}
@@ -349,3 +350,9 @@ print("a step of the last stage costs what the plain network's costs:", True)
 # contrasts that the large ones lack (aliasing). Halving the next stage's images gives their mean, which is smoother
 # than what the generator was taught, so what it learnt has to be unlearnt.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/pggan64). What ten years added to such recipes is
+# [the next experiment](modern_baseline).

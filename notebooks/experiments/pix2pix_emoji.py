@@ -28,7 +28,8 @@
 #
 # $$ \mathcal L_{cGAN}(G,D)=\mathbb E_{a,b}\log D(a,b)+\mathbb E_{a,z}\log\bigl(1-D(a,G(a,z))\bigr), $$ (eq-pix2pix-gan)
 #
-# and add the distance to the true picture,
+# ($D$ is here, as in the paper, the probability that a picture is real; elsewhere in this book it is the logit), and add the distance
+# to the true picture,
 #
 # $$ G^*=\arg\min_G\max_D\;\mathcal L_{cGAN}(G,D)+\lambda\,\mathbb E_{a,b,z}\lVert b-G(a,z)\rVert_1. $$ (eq-pix2pix)
 #
@@ -132,7 +133,8 @@ show_rows({"input": a[SHOWN], "truth": b[SHOWN]});
 # ## What a discriminator sees
 #
 # Counted back from one logit, $r\leftarrow(r-1)\cdot\text{stride}+\text{side of the kernel}$. The paper's standard stack
-# sees 70 × 70 pixels of 256. For pictures of 32 pixels that would be the whole picture; the default here sees half the side.
+# sees 70 × 70 pixels of 256. For pictures of 32 pixels that would be the whole picture; the default here sees half the side. Below: the
+# field's side by the number of halvings (`patch_layers`).
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 fields = {layers: receptive_field(PatchDiscriminator(layers=layers, width=1)) for layers in (0, 1, 2, 3, 5)}
@@ -271,6 +273,8 @@ display(
 
 # %% [markdown]
 # ## The record
+#
+# The run's folder keeps its parameters, curves, samples and numbers; the [results pages](../results/index) are made of such records.
 
 # %% tags=["hide-input"]
 text, picture = io.StringIO(), io.BytesIO()
@@ -376,4 +380,4 @@ else:
 #
 # ## Where this goes
 #
-# [Without pairs](cyclegan_emoji), and [with a mask in place of the picture](mask_gan).
+# [Without pairs](cyclegan_emoji), and [with a mask in place of the picture](mask_gan). The runs of this experiment stand on its [results page](../results/pix2pix_emoji).

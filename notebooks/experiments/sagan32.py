@@ -24,7 +24,7 @@
 # spectral normalisation](../theory/06_lipschitz_and_spectral_norm). *Cost:* about a minute at `cpu` scale.
 # ```
 #
-# The thesis that this part of the book revisits trained a DCGAN {cite:p}`radford2016unsupervised` on faces of 32×32
+# [The thesis](../results/thesis) that this part of the book revisits trained a DCGAN {cite:p}`radford2016unsupervised` on faces of 32×32
 # pixels, and a network "like SAGAN" {cite:p}`zhang2019self`, which was better. But between the two lay four changes at
 # once: spectral normalisation in the discriminator {cite:p}`miyato2018spectral`, self-attention, a learning rate of its
 # own for each player (TTUR, {cite:t}`heusel2017gans`) and smooth labels for the real images
@@ -59,7 +59,8 @@ from ganbook.records import folder_for
 # %% [markdown]
 # ## Parameters
 #
-# The chapter shows `variant="all"`; the longer runs train one variant each.
+# The chapter shows `variant="all"`; the longer runs train one variant each. What the columns of the
+# tables mean is told in [collapse at 64 pixels](collapse64), under *The instruments first*.
 
 # %% tags=["parameters"]
 variant: str = "dcgan"  # rungs of the ladder, separated by commas, or all but the residual networks
@@ -83,7 +84,7 @@ OUT, DEVICE = Path(out or folder_for("sagan32", PARAMETERS)), choose_device(devi
 # %% [markdown]
 # ## The ladder
 #
-# All rungs have the same DCGAN inside. Attention stands behind the 16×16 feature maps of both networks; its γ starts at
+# All rungs have the same DCGAN inside. Attention stands behind the 16×16 feature maps of both networks; its weight γ starts at
 # 0, so that a rung begins as what the rung below is. With TTUR the discriminator learns four times as fast as the
 # generator, the ratio of {cite:t}`zhang2019self`. Smooth labels are one-sided: the target for a real image is drawn
 # from $[0.8, 1]$ each time.
@@ -130,9 +131,9 @@ display(
 )
 
 # %% [markdown]
-# Look at the sheet before believing the table. After so few steps no rung draws an emoji: there are coloured shapes on
-# a light ground, some rounder than others. The numbers say which blots have more of the colours and outlines of
-# the data, no more; and since the rungs share seed and data but not the course of training, the order of two neighbours
+# Look at the sheet before believing the table. After so few steps no rung draws an emoji: with seed 0
+# the lowest has coloured blots that differ from each other, and each rung above it hardly more than one pattern, which the
+# likeness of pairs says too. The numbers tell which blots have more of the colours and outlines of the data, no more; and since the rungs share seed and data but not the course of training, the order of two neighbours
 # may well be chance.
 #
 # What a single run can show for certain is what the ingredients do to the machine. Attention opens by itself: γ leaves
@@ -217,3 +218,9 @@ from scipy.stats import t as student
 
 assert min(n for n in range(2, 50) if n >= 2 * student.ppf(0.975, n - 1) ** 2) == 11
 assert 3.4 < student.ppf(0.975, 2) * (2 / 3) ** 0.5 < 3.6
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/sagan32). Three of the ingredients have an experiment of their own:
+# [the learning rate](learning_rate), [spectral normalisation](spectral_norm), [the place of attention](attention_placement).

@@ -24,8 +24,8 @@
 # scale.
 # ```
 #
-# The thesis shows two curves of the generator's loss: without spectral normalisation {cite:p}`miyato2018spectral` it "rises
-# fast", with it it stays level. The non-saturating loss $-\log D(G(z))$ is high when the discriminator is *sure* that fakes
+# [The thesis](../results/thesis) that this part of the book revisits shows two curves of the generator's loss: without spectral normalisation {cite:p}`miyato2018spectral` it "rises
+# fast", with it it stays level. The non-saturating loss $-\log\sigma(D(G(z)))$ is high when the discriminator is *sure* that fakes
 # are fake. Spectral norm divides each layer by its largest singular value: the slope of the discriminator is bounded, so its logits cannot
 # run away however well it separates the two. So the curve should stay low for a reason that has nothing to do with better samples. Is
 # the generator really better off?
@@ -50,7 +50,8 @@ from ganbook.tables import half_width
 # %% [markdown]
 # ## Parameters
 #
-# The chapter shows `variant="all"`; the longer runs train one variant each.
+# The chapter shows `variant="all"`; the longer runs train one variant each. What the columns of the
+# tables mean is told in [collapse at 64 pixels](collapse64), under *The instruments first*.
 
 # %% tags=["parameters"]
 variant: str = "batch"  # batch, none or spectral, separated by commas, or all
@@ -101,7 +102,7 @@ for axes, what, level in zip(panels, ("generator's loss", "discriminator's loss"
     axes.axhline(level, color="0.6", linestyle="--", linewidth=0.8)
     axes.set(xlabel="generator steps", ylabel=what)
     axes.grid(alpha=0.3)
-panels[0].legend(frameon=False, fontsize=8)
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
 plt.show()
 
 
@@ -129,7 +130,7 @@ if len(ends) == len(VARIANTS):
 
 # %% [markdown]
 # What spectral norm does to the discriminator can be read off its weights. The product of the largest singular values of its layers, as
-# matrices, says by how much the whole multiplies lengths at most, convolutions aside by a factor that is the same for all three:
+# matrices, bounds by how much the whole multiplies lengths, up to a factor for the convolutions that is the same for all three:
 
 
 # %%
@@ -165,7 +166,7 @@ display(Markdown(f"This run: seed {seed}, {steps:,} steps each.{words}\n\n{this_
 # %% [markdown]
 # Look at the sheet beside the curves. After these few steps, with seed 0, BatchNorm's generator draws coloured blots that differ from each
 # other; without normalisation they are all of one blue-and-white kind; with spectral norm there is hardly more than one grey pattern,
-# a collapse by every instrument but precision. A calm curve, and the worst samples: bounding the discriminator also slows it down, and
+# a collapse by recall and by the likeness of pairs, which precision does not see. A calmer curve than BatchNorm's, and the worst samples: bounding the discriminator also slows it down, and
 # at equal rates it has the least to teach in its first minute. That is why SAGAN gives it a faster rate of its own.
 #
 # ## Over seeds
@@ -197,7 +198,7 @@ for scale, by_variant in records_of("spectral_norm").items():
 # ```{solution} ex-spectral-norm-bound
 # :class: dropdown
 # At most $\Delta$: the composition has slope at most 1. If the discriminator centres its logits, a fake's is at least $-\Delta/2$, and
-# the loss $\log(1+e^{-\ell})$ at most $\log(1+e^{\Delta/2})\approx\Delta/2$. Pictures of 32×32×3 values in $[-1,1]$ can differ by
+# with the logit $\ell$ the loss $\log(1+e^{-\ell})$ is at most $\log(1+e^{\Delta/2})\approx\Delta/2$. Pictures of 32×32×3 values in $[-1,1]$ can differ by
 # $2\sqrt{3072}\approx 111$, so the bound alone is loose; typical differences are far smaller.
 # ```
 
@@ -213,6 +214,12 @@ assert round(2 * (32 * 32 * 3) ** 0.5) == 111
 # ```{solution} ex-spectral-norm-rate
 # :class: dropdown
 # Run it: `ganbook run notebooks/experiments/spectral_norm.py -p lr=4.0e-3`. The unnormalised discriminator has nothing that holds its logits, and
-# with a large step they jump from one side to the other. Its loss looks worst *before* as well, so here the worry is well placed; the
-# distances in the table say whether the samples follow.
+# with a large step they may jump from one side to the other. Was its curve the one that climbed highest in the first table? If not, a look
+# at the losses would have pointed at another; the distances say whether the samples follow.
 # ```
+
+# %% [markdown]
+# ## Where this goes
+#
+# The runs of this experiment stand on its [results page](../results/spectral_norm). What a bound on the slope does for a critic is
+# measured in [another experiment](wgan); where attention belongs, in [the next one](attention_placement).

@@ -38,7 +38,7 @@
 #    of samples do not compare ({doc}`../theory/12_evaluation`).
 # 3. **The clock** counts training, data serving included. It stands still while samples are judged, and during the
 #    first three steps, which compile and fill caches and are then undone; these are timed apart.
-# 4. **Reached** is a distance at the first look at which the samples are as near, *and* are so at the next look. One
+# 4. **Reached:** a distance counts from the first look at which the samples are that near, *if* they still are at the next look. One
 #    lucky look does not count.
 # 5. **An entry** is a row of `RECIPES` below: parameters of `ganbook.config.Config`, nothing else. It counts with at
 #    least three seeds, each of which gets there, and with the device named. Rates may be tuned beforehand, on other
@@ -214,7 +214,9 @@ display(
 )
 
 # %% [markdown]
-# ## The record
+# ## The record of this run
+#
+# The run's folder keeps its parameters, curves, samples and numbers; the [results pages](../results/index) are made of such records.
 
 # %%
 text = io.StringIO()
@@ -350,4 +352,4 @@ display(Markdown(f"One look: {p:.2f}. Some look of twenty: {1 - (1 - p) ** 20:.2
 # ## Where this goes
 #
 # Which switches make a step faster without changing it is the subject of [GPU tuning](../practice/gpu); what each
-# ingredient of a recipe does, of [DCGAN's advice](dcgan_tips).
+# ingredient of a recipe does, of [DCGAN's advice](dcgan_tips). The runs of this experiment stand on its [results page](../results/speedrun).

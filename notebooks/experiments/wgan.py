@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Four ways to keep a critic's slope
+# # Four ways to bound a critic's slope
 #
 # ```{admonition} In this experiment
 # :class: tip
@@ -183,7 +183,7 @@ provenance = environment(DEVICE)
 played = {name: play(name) for name in GAMES}
 seen = pd.DataFrame([row for result in played.values() for row in result["seen"]])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What the critic estimates (left) and what the judge measures (right), over the generator's steps. One seed.", "name": "fig-wgan-curves"}, "image": {"alt": "Left: six curves of the critic's estimate, in very different units. Right: six falling curves of the Fréchet distance, on a logarithmic axis."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What the critic estimates (left; the axis is linear near zero) and what the judge measures (right), over the generator's steps. One seed.", "name": "fig-wgan-curves"}, "image": {"alt": "Left: six curves of the critic's estimate, in very different units. Right: six curves of the Fréchet distance on a logarithmic axis, which fall, one of them after a rise."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.2), layout="constrained")
 for name, part in seen.groupby("game", sort=False):
     left.plot(part["step"], part["estimate"], color=COLOURS[name], label=name)
@@ -253,6 +253,8 @@ display(
 
 # %% [markdown]
 # ## The record
+#
+# The run's folder keeps its parameters, curves, samples and numbers; the [results pages](../results/index) are made of such records.
 
 # %%
 text = io.StringIO()
