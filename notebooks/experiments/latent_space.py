@@ -89,7 +89,6 @@ def stream(k):
 #
 # $$ \operatorname{slerp}(a,b;t)=\frac{\sin((1-t)\Omega)}{\sin\Omega}\,a+\frac{\sin(t\Omega)}{\sin\Omega}\,b,\qquad \cos\Omega=\frac{a\cdot b}{\lVert a\rVert\lVert b\rVert}. $$ (eq-lat-slerp)
 
-
 # %%
 def by_hand(a, b, t):
     """Equation (slerp) for two single latents."""
@@ -105,27 +104,14 @@ ways = {"straight line": lerp(a, b, times), "great circle": slerp(a, b, times)}
 # %% mystnb={"figure": {"caption": "Left: the norms of draws (bars), and of points half way between two of them. Right: the norm along each way, mean and range of nine tenths.", "name": "fig-lat-norms"}, "image": {"alt": "Left: a histogram of norms around 8 and a separate hump near 5.7 for midpoints of straight lines. Right: the norm dips in the middle of the straight line and stays level along the great circle."}} tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.9), layout="constrained")
 bins = np.linspace(3.5, 11, 46)
-middles = {
-    name: lerp(a, b, torch.tensor([0.5]))[0] if name == "straight line" else slerp(a, b, torch.tensor([0.5]))[0]
-    for name in ways
-}
+middles = {name: lerp(a, b, torch.tensor([0.5]))[0] if name == "straight line" else slerp(a, b, torch.tensor([0.5]))[0] for name in ways}
 COLOURS = {"straight line": FAKE, "great circle": REAL}
 axes[0].hist(torch.randn(5000, D, generator=stream(2)).norm(dim=1), bins, density=True, color="0.8", label="draws")
 for name, z in middles.items():
-    axes[0].hist(
-        z.norm(dim=1),
-        bins,
-        density=True,
-        histtype="step",
-        color=COLOURS[name],
-        linewidth=1.6,
-        label=f"middle of the {name}",
-    )
+    axes[0].hist(z.norm(dim=1), bins, density=True, histtype="step", color=COLOURS[name], linewidth=1.6, label=f"middle of the {name}")
     norms = ways[name].norm(dim=2)
     axes[1].plot(times, norms.mean(1), color=COLOURS[name], label=name)
-    axes[1].fill_between(
-        times, *norms.quantile(torch.tensor([0.05, 0.95]), dim=1), color=COLOURS[name], alpha=0.2, linewidth=0
-    )
+    axes[1].fill_between(times, *norms.quantile(torch.tensor([0.05, 0.95]), dim=1), color=COLOURS[name], alpha=0.2, linewidth=0)
 axes[0].set(xlabel="norm of the latent", ylabel="density", ylim=(0, 1.6 * axes[0].get_ylim()[1]))
 axes[1].set(xlabel="share of the way", ylabel="norm", ylim=(0, None))
 for axis in axes:
@@ -160,40 +146,23 @@ for name, points in ways.items():
         "norm in the middle": middles[name].norm(dim=1).mean().item(),
         "length in latents": path_length(points).mean().item(),
         "length in features": (path_length(features) / distance).median().item(),
-        "longest step": (features.diff(dim=0).norm(dim=2).amax(0) / path_length(features)).median().item()
-        * (way_steps - 1),
+        "longest step": (features.diff(dim=0).norm(dim=2).amax(0) / path_length(features)).median().item() * (way_steps - 1),
         "middle read as asked": (middle.argmax(1) == y).double().mean().item(),
     }
 lines = ["| | " + " | ".join(measured_ways) + " |", "|---|---|---|"]
-lines += [
-    f"| {key} | " + " | ".join(f"{v[key]:.3g}" for v in measured_ways.values()) + " |"
-    for key in measured_ways["great circle"]
-]
+lines += [f"| {key} | " + " | ".join(f"{v[key]:.3g}" for v in measured_ways.values()) + " |" for key in measured_ways["great circle"]]
 display(Markdown("\n".join(lines) + "\n\n*Longest step*: in units of the mean step; 1 is an even speed."))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 straight, circle = measured_ways.values()
-print(
-    "the middle of a straight line is at least 20% shorter than a draw:", straight["norm in the middle"] < 0.8 * D**0.5
-)
-print(
-    "the middle of a great circle is as long as a draw, to within 5%:",
-    abs(circle["norm in the middle"] / D**0.5 - 1) < 0.05,
-)
+print("the middle of a straight line is at least 20% shorter than a draw:", straight["norm in the middle"] < 0.8 * D**0.5)
+print("the middle of a great circle is as long as a draw, to within 5%:", abs(circle["norm in the middle"] / D**0.5 - 1) < 0.05)
 print("the straight line is the shorter one in latents:", straight["length in latents"] < circle["length in latents"])
 
 # %% tags=["hide-input"]
 better = "the straight line" if straight["length in features"] < circle["length in features"] else "the great circle"
-surer = (
-    "neither"
-    if abs(straight["middle read as asked"] - circle["middle read as asked"]) < 0.02
-    else max((v["middle read as asked"], n) for n, v in measured_ways.items())[1]
-)
-display(
-    Markdown(
-        f"In features {better} is shorter here; in the middle, {surer} is read better by more than two points in a hundred. That the generator is never *trained* on latents as short as a straight line's middle is true, and what it makes of them is a matter of fact, not of principle: the statement to remember is about norms."
-    )
-)
+surer = "neither" if abs(straight["middle read as asked"] - circle["middle read as asked"]) < 0.02 else max((v["middle read as asked"], n) for n, v in measured_ways.items())[1]
+display(Markdown(f"In features {better} is shorter here; in the middle, {surer} is read better by more than two points in a hundred. That the generator is never *trained* on latents as short as a straight line's middle is true, and what it makes of them is a matter of fact, not of principle: the statement to remember is about norms."))
 
 # %% [markdown]
 # ## Arithmetic
@@ -223,10 +192,7 @@ for size in SIZES:
     changes = torch.stack(changes)
     arithmetic[size] = {"mean": changes.mean().item(), "share": (changes > 0).double().mean().item()}
 spread_of_slant = within[y == 7, 0].std().item()
-lines = [
-    "| latents in a group | slant of a seven changes by, in standard deviations | in the right direction |",
-    "|---|---|---|",
-]
+lines = ["| latents in a group | slant of a seven changes by, in standard deviations | in the right direction |", "|---|---|---|"]
 lines += [f"| {size} | {v['mean'] / spread_of_slant:.2f} | {v['share']:.0%} |" for size, v in arithmetic.items()]
 display(Markdown("\n".join(lines)))
 
@@ -244,29 +210,19 @@ offsets = torch.linspace(-4, 4, 9)
 effect = {}
 for name, direction in along.items():
     moved = base[:, None] - (base @ direction)[:, None, None] * direction + offsets[:, None] * direction
-    values = stroke_traits(digits.sample(moved.flatten(0, 1), (torch.arange(60) % 10).repeat_interleave(9))).unflatten(
-        0, (60, 9)
-    )
+    values = stroke_traits(digits.sample(moved.flatten(0, 1), (torch.arange(60) % 10).repeat_interleave(9))).unflatten(0, (60, 9))
     effect[name] = values.mean(0) / within.std(0)
 
 # %% mystnb={"figure": {"caption": "One latent each, moved from −4 to +4 along the direction of slant (upper three rows) and of thickness (lower three). The class stays as asked.", "name": "fig-lat-directions"}, "image": {"alt": "Six rows of nine digits: in the upper three the strokes lean from left to right, in the lower three they grow thicker."}} tags=["hide-input"]
 rows = [base[i] - (base[i] @ d) * d + offsets[:, None] * d for d in directions for i in range(3)]
-show_sheet(
-    image_sheet(digits.sample(torch.cat(rows), torch.tensor([7, 4, 2] * 2).repeat_interleave(9)), columns=9), width=5.2
-)
+show_sheet(image_sheet(digits.sample(torch.cat(rows), torch.tensor([7, 4, 2] * 2).repeat_interleave(9)), columns=9), width=5.2)
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Both traits, in standard deviations of the samples, along each direction: the one it was made for (solid) and the other (dashed). A dashed curve that is not level is entanglement.", "name": "fig-lat-effect"}, "image": {"alt": "Two line plots over the offset; in each the solid curve rises steeply and the dashed one less or not at all."}} tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained", sharey=True)
 for axis, (name, values) in zip(axes, effect.items()):
     for i, other in enumerate(along):
-        axis.plot(
-            offsets,
-            values[:, i] - values[4, i],
-            color=(REAL, FAKE)[i],
-            linestyle="-" if other == name else "--",
-            label=other,
-        )
+        axis.plot(offsets, values[:, i] - values[4, i], color=(REAL, FAKE)[i], linestyle="-" if other == name else "--", label=other)
     axis.set(title=f"along the direction of {name}", xlabel="latent units")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
@@ -276,20 +232,11 @@ plt.show()
 # %% tags=["hide-input"]
 slopes = {name: ((values[-1] - values[0]) / 8) for name, values in effect.items()}
 cosine = (directions[0] @ directions[1]).item()
-display(
-    Markdown(
-        f"$R^2$ is **{explained[0]:.2f}** for slant and **{explained[1]:.2f}** for thickness; the cosine between the two directions is {cosine:.2f}."
-    )
-)
+display(Markdown(f"$R^2$ is **{explained[0]:.2f}** for slant and **{explained[1]:.2f}** for thickness; the cosine between the two directions is {cosine:.2f}."))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
-print(
-    "each direction moves its own trait the way it should:", bool(slopes["slant"][0] > 0 and slopes["thickness"][1] > 0)
-)
-print(
-    "and moves it more than it moves the other one:",
-    bool(slopes["slant"][0] > slopes["slant"][1].abs() and slopes["thickness"][1] > slopes["thickness"][0].abs()),
-)
+print("each direction moves its own trait the way it should:", bool(slopes["slant"][0] > 0 and slopes["thickness"][1] > 0))
+print("and moves it more than it moves the other one:", bool(slopes["slant"][0] > slopes["slant"][1].abs() and slopes["thickness"][1] > slopes["thickness"][0].abs()))
 
 # %% [markdown]
 # ## Directions in closed form
@@ -314,33 +261,17 @@ def moved_by(direction, step=3.0, n=100):
     return (ends[0] - ends[1]).norm(dim=1).mean().item()
 
 
-reach = {
-    "first three": np.mean([moved_by(d) for d in found[:3]]),
-    "random": np.mean([moved_by(d) for d in chance]),
-    "last three": np.mean([moved_by(d) for d in found[-3:]]),
-}
+reach = {"first three": np.mean([moved_by(d) for d in found[:3]]), "random": np.mean([moved_by(d) for d in chance]), "last three": np.mean([moved_by(d) for d in found[-3:]])}
 agreement = (found[:10] @ directions.T).abs().amax(0)
-display(
-    Markdown(
-        f"A step of 6 changes the picture, in the judge's features, by {reach['first three']:.2f} along the first three directions, {reach['random']:.2f} along random ones, {reach['last three']:.2f} along the last three. The nearest of the first ten to the direction of slant has cosine {agreement[0]:.2f} with it, to that of thickness {agreement[1]:.2f}; two random directions have about {D**-0.5 * 0.8:.2f}."
-    )
-)
+display(Markdown(f"A step of 6 changes the picture, in the judge's features, by {reach['first three']:.2f} along the first three directions, {reach['random']:.2f} along random ones, {reach['last three']:.2f} along the last three. The nearest of the first ten to the direction of slant has cosine {agreement[0]:.2f} with it, to that of thickness {agreement[1]:.2f}; two random directions have about {D**-0.5 * 0.8:.2f}."))
 
 # %% mystnb={"figure": {"caption": "Along the first three closed-form directions of the digits (upper rows) and of the emoji (lower rows), one latent each, from −4 to +4.", "name": "fig-lat-sefa"}, "image": {"alt": "Three rows of digits whose shape changes from left to right, and three rows of emoji that change colour and outline."}} tags=["hide-input"]
 figure, axes = plt.subplots(2, 1, figsize=(5.2, 4), layout="constrained")
 emoji_found, _ = sefa(emoji.generator, 3)
 start = torch.randn(3, emoji.sizes.latent_dim, generator=stream(8))
 sheets = [
-    image_sheet(
-        digits.sample(
-            torch.cat([base[3] - (base[3] @ d) * d + offsets[:, None] * d for d in found[:3]]), torch.full((27,), 5)
-        ),
-        columns=9,
-    ),
-    image_sheet(
-        emoji.sample(torch.cat([z0 - (z0 @ d) * d + offsets[:, None] * d for z0, d in zip(start, emoji_found)])),
-        columns=9,
-    ),
+    image_sheet(digits.sample(torch.cat([base[3] - (base[3] @ d) * d + offsets[:, None] * d for d in found[:3]]), torch.full((27,), 5)), columns=9),
+    image_sheet(emoji.sample(torch.cat([z0 - (z0 @ d) * d + offsets[:, None] * d for z0, d in zip(start, emoji_found)])), columns=9),
 ]
 for axis, sheet in zip(axes, sheets):
     axis.imshow(np.asarray(sheet), cmap="gray")
@@ -348,9 +279,7 @@ for axis, sheet in zip(axes, sheets):
 plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
-print(
-    "the first directions change the picture more than the last ones:", bool(reach["first three"] > reach["last three"])
-)
+print("the first directions change the picture more than the last ones:", bool(reach["first three"] > reach["last three"]))
 print("one of the first ten closed-form directions is that of slant (cosine above 0.8):", bool(agreement[0] > 0.8))
 print("the stretches are the singular values, in falling order:", bool((stretch.diff() <= 1e-9).all()))
 
@@ -371,14 +300,7 @@ for c in THRESHOLDS:
     fake = digits.sample(truncated(n_eval, D, c, rng=stream(9)), y)
     values = target.measure(fake, y)
     values |= precision_recall(target.features[:m], target.judge.features(fake[:m]).double())._asdict()
-    truncation.append(
-        {
-            "threshold": c,
-            "accuracy": values["judge_accuracy"],
-            "fd": values[FD],
-            **{k: values[k] for k in ("precision", "recall")},
-        }
-    )
+    truncation.append({"threshold": c, "accuracy": values["judge_accuracy"], "fd": values[FD], **{k: values[k] for k in ("precision", "recall")}})
 
 # %% mystnb={"figure": {"caption": "Truncation: what a smaller threshold buys and costs. The rightmost points have none.", "name": "fig-lat-truncation"}, "image": {"alt": "Left: precision stays high or rises and recall falls as the threshold shrinks. Right: the Fréchet distance grows as the threshold shrinks."}} tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
@@ -397,10 +319,7 @@ plt.show()
 none, strictest = truncation[0], truncation[-1]
 print("the strictest threshold costs at least half of the recall:", strictest["recall"] < 0.5 * none["recall"])
 print("and does not cost precision:", strictest["precision"] >= none["precision"] - 0.02)
-print(
-    "the Fréchet distance is best without or with little truncation:",
-    min(truncation, key=lambda r: r["fd"])["threshold"] >= 1.5,
-)
+print("the Fréchet distance is best without or with little truncation:", min(truncation, key=lambda r: r["fd"])["threshold"] >= 1.5)
 
 # %% [markdown]
 # ## Inversion
@@ -415,19 +334,11 @@ print(
 x, x_labels = target.images[:n_invert], target.labels[:n_invert]
 own = digits.sample(torch.randn(n_invert, D, generator=stream(10)), x_labels)
 CASES = {"its own samples": own, "held-out digits": x, "held-out, upside down": x.flip(2)}
-drawings = {
-    k: digits.sample(torch.randn(300, D, generator=stream(30)), torch.full((300,), k))
-    for k in x_labels.unique().tolist()
-}
+drawings = {k: digits.sample(torch.randn(300, D, generator=stream(30)), torch.full((300,), k)) for k in x_labels.unique().tolist()}
 inversions, recovered = {}, {}
 for i, (name, pictures) in enumerate(CASES.items()):
     result = invert(digits.generator, pictures, x_labels, steps=invert_steps, starts=invert_starts, rng=stream(20 + i))
-    nearest = torch.stack(
-        [
-            (drawings[int(label)] - picture).square().flatten(1).mean(1).min()
-            for picture, label in zip(pictures, x_labels)
-        ]
-    )
+    nearest = torch.stack([(drawings[int(label)] - picture).square().flatten(1).mean(1).min() for picture, label in zip(pictures, x_labels)])
     inversions[name] = result
     recovered[name] = {
         "error": result.error.mean().sqrt().item(),
@@ -435,38 +346,18 @@ for i, (name, pictures) in enumerate(CASES.items()):
         "read as the class": target.judge.accuracy(result.images, x_labels),
         "norm": result.z.norm(dim=1).mean().item(),
     }
-lines = [
-    "| | RMS error of pixels | nearest of 300 draws | read as the class | norm of the latent |",
-    "|---|---|---|---|---|",
-]
-lines += [
-    f"| {name} | {v['error']:.2f} | {v['nearest of 300 draws']:.2f} | {v['read as the class']:.0%} | {v['norm']:.1f} |"
-    for name, v in recovered.items()
-]
+lines = ["| | RMS error of pixels | nearest of 300 draws | read as the class | norm of the latent |", "|---|---|---|---|---|"]
+lines += [f"| {name} | {v['error']:.2f} | {v['nearest of 300 draws']:.2f} | {v['read as the class']:.0%} | {v['norm']:.1f} |" for name, v in recovered.items()]
 display(Markdown("\n".join(lines)))
 
 # %% mystnb={"figure": {"caption": "Pictures (upper row of each pair) and what the generator makes of the latents found for them: its own samples, held-out digits, and digits upside down.", "name": "fig-lat-inverted"}, "image": {"alt": "Three pairs of rows. The first two pairs agree closely; in the third the lower row shows distorted digits."}} tags=["hide-input"]
 columns = min(12, n_invert)
-show_sheet(
-    image_sheet(
-        torch.cat([part[:columns] for name in CASES for part in (CASES[name], inversions[name].images)]),
-        columns=columns,
-    ),
-    width=6.5,
-)
+show_sheet(image_sheet(torch.cat([part[:columns] for name in CASES for part in (CASES[name], inversions[name].images)]), columns=columns), width=6.5)
 plt.show()
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
-print(
-    "the search beats the nearest of 300 draws on held-out digits:",
-    recovered["held-out digits"]["error"] < recovered["held-out digits"]["nearest of 300 draws"],
-)
-print(
-    "what is in the generator's range is found best, what is far from it worst:",
-    recovered["its own samples"]["error"]
-    < recovered["held-out digits"]["error"]
-    < recovered["held-out, upside down"]["error"],
-)
+print("the search beats the nearest of 300 draws on held-out digits:", recovered["held-out digits"]["error"] < recovered["held-out digits"]["nearest of 300 draws"])
+print("what is in the generator's range is found best, what is far from it worst:", recovered["its own samples"]["error"] < recovered["held-out digits"]["error"] < recovered["held-out, upside down"]["error"])
 
 # %% [markdown]
 # The last column gives failure away: a search for what the generator cannot draw runs far out of the shell of {eq}`eq-lat-norm`, and finds there something that has the right pixels and is no digit.
@@ -481,24 +372,16 @@ print(
 # Pictures of the shipped digit generator. Both directions are at right angles to the latent in the middle, so every step makes it longer than a usual draw is, and at the ends it shows.
 # ```
 
-
 # %% tags=["hide-input"]
 def explorer(latent):
     """Sliders that move a latent; needs a kernel."""
     from ipywidgets import FloatSlider, IntSlider, interactive
 
     def show(slant, thickness, digit):
-        moved = (
-            latent
-            - torch.linalg.pinv(directions) @ (directions @ latent)
-            + slant * directions[0]
-            + thickness * directions[1]
-        )
+        moved = latent - torch.linalg.pinv(directions) @ (directions @ latent) + slant * directions[0] + thickness * directions[1]
         display(image_sheet(digits.sample(moved[None], torch.tensor([digit])), columns=1, scale=8))
 
-    return interactive(
-        show, slant=FloatSlider(min=-5, max=5), thickness=FloatSlider(min=-5, max=5), digit=IntSlider(7, 0, 9)
-    )
+    return interactive(show, slant=FloatSlider(min=-5, max=5), thickness=FloatSlider(min=-5, max=5), digit=IntSlider(7, 0, 9))
 
 
 if INTERACTIVE:
@@ -506,25 +389,15 @@ if INTERACTIVE:
 
 # %% tags=["hide-input"]
 metrics = {f"{key}, {name}": value for name, values in measured_ways.items() for key, value in values.items()}
-metrics |= {
-    f"{key} ({FD if key == 'fd' else 'truncated'}) at {row['threshold']:g}": row[key]
-    for row in truncation
-    for key in ("fd", "precision", "recall")
-}
-metrics |= {f"R2 of {name}": value for name, value in zip(along, explained.tolist())} | {
-    f"reach, {name}": float(value) for name, value in reach.items()
-}
+metrics |= {f"{key} ({FD if key == 'fd' else 'truncated'}) at {row['threshold']:g}": row[key] for row in truncation for key in ("fd", "precision", "recall")}
+metrics |= {f"R2 of {name}": value for name, value in zip(along, explained.tolist())} | {f"reach, {name}": float(value) for name, value in reach.items()}
 metrics |= {f"inversion of {name}: {key}": value for name, values in recovered.items() for key, value in values.items()}
 metrics |= {f"arithmetic, groups of {size}": v["mean"] / spread_of_slant for size, v in arithmetic.items()}
 write_record(
     OUT,
     parameters=PARAMETERS,
     rows=[{**row, "threshold": min(row["threshold"], 99.0)} for row in truncation],
-    metrics=metrics
-    | {
-        "protocol": target.protocol
-        | {"n_fake": n_eval, "generator_sha256": digits.sha256, "labels": "each class in turn"}
-    },
+    metrics=metrics | {"protocol": target.protocol | {"n_fake": n_eval, "generator_sha256": digits.sha256, "labels": "each class in turn"}},
     environment=ENVIRONMENT,
     train_seconds=0.0,
     sheet=sheets[0],
