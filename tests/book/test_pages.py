@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from book.tools import build, chapters, pages, pairs, status
@@ -263,6 +264,20 @@ def test_contents_and_pages_must_match(tmp_path, monkeypatch):
         build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "theory/02.ipynb": bytes})
     with pytest.raises(DataError, match=r"lists theory/01, but there is no such page"):
         build.check_contents({"index.md": bytes})
+
+
+def test_each_experiments_results_are_listed_by_their_own_title_and_its_gallery_below(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BOOK", tmp_path)
+    results = "  - file: results/index\n    sections:\n    - glob: results/*  # all\n"
+    (tmp_path / "_toc.yml").write_text(f"root: index\nparts:\n- chapters:\n{results}  - file: b\n")
+    listed = yaml.safe_load(build.contents({"tiny": experiment()}))["parts"][0]["chapters"]
+    (page,) = listed[0]["sections"]
+    assert page == {
+        "file": "results/tiny",
+        "title": "A tiny experiment",
+        "sections": [{"file": "results/tiny-runs", "title": "Every run"}],
+    }
+    assert listed[1] == {"file": "b"}
 
 
 def test_the_closing_words_of_a_failed_batch_name_what_failed(tmp_path, monkeypatch):
