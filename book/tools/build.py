@@ -150,7 +150,7 @@ def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[],
 
 
 def contents(experiments: Mapping[str, Experiment]) -> bytes:
-    """``_toc.yml`` with a line for each experiment's results in the place of its pattern, and one below it for the runs.
+    """``_toc.yml`` with each experiment's results in the place of the pattern for them, and its runs below.
 
     Beside the pages the long titles would fill the list: there an experiment's own is enough.
     """
