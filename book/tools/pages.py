@@ -180,7 +180,7 @@ def _upright(values: Mapping[str, str], n: str) -> str:
     found, rest = grids(values)
     tables = [gallery.sortable(head, rows) for head, rows in found]
     if rest:
-        tables.append(gallery.table(["metric", "value"], [[plain(name), text] for name, text in rest.items()]))
+        tables.append(gallery.sortable(["metric", "value"], [[plain(name), text] for name, text in rest.items()]))
     seeds = f"{n} seed." if n == "1" else f"Means of {n} seeds."
     return "\n\n".join([*tables, seeds])
 
