@@ -7,11 +7,16 @@ reStructuredText cannot read all the same is shown word for word, as ``help()`` 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from docutils.core import publish_doctree
 from sphinx.application import Sphinx
 
+import ganbook
+
+ROOT = Path(ganbook.__file__).parent.parent
+PATH = re.compile(r"PosixPath\('(?P<path>[^']*)'\)")
 STARRED = r"[^\s*](?:[^*\n]*[^\s*])?"
 LITERAL = re.compile(rf"(``.+?``|`[^`]+`|(?<![\w*])(?:\*{STARRED}\*|\*\*{STARRED}\*\*)(?![\w*]))")
 
@@ -41,6 +46,18 @@ def after(app: Sphinx, what: str, name: str, obj: object, options: object, lines
         lines[:] = ["::", "", *(f"    {line}" for line in app.env.temp_data["docstring"]), ""]
 
 
+def signature(
+    app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, answer: str | None
+) -> tuple[str, str | None] | None:
+    """A path in a signature is the same on every machine that builds the pages."""
+    return (plain_paths(arguments), answer) if arguments and "PosixPath" in arguments else None
+
+
+def plain_paths(arguments: str) -> str:
+    """The arguments with paths below the repository as they are from its root."""
+    return PATH.sub(lambda found: f"Path('{found['path'].removeprefix(f'{ROOT}/')}')", arguments)
+
+
 def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options: object) -> bool | None:
     """A named tuple's fields stand in its signature; that they are numbered helps nobody."""
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
@@ -62,6 +79,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", before, priority=100)
     app.setup_extension("sphinx.ext.napoleon")
     app.connect("autodoc-process-docstring", after, priority=900)
+    app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-skip-member", skip)
     app.connect("doctree-read", adopt)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ganbook.batch import EXPERIMENTS, SCALES, Run, load_experiments, plan, theory_runs
+from ganbook.batch import EXPERIMENTS, SCALES, Experiment, Run, load_experiments, plan, theory_runs
 from ganbook.errors import DataError, GanbookError
 from ganbook.execution import EXECUTED, FAILURE
 from ganbook.results import COMPLETE, METRICS
@@ -100,6 +100,7 @@ def stage(scale: str) -> None:
     made[f"book/{claims.SOURCES}"] = proofs(runs, staged)
     staged |= made[f"book/{claims.SOURCES}"]
     check_contents(staged)
+    staged["_toc.yml"] = partial(contents, experiments)
     staged["pages.json"] = partial(_origins, runs, made)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
@@ -146,6 +147,24 @@ def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[],
     }
     chapters = [claims.read_chapter(page, nbformat.read(file, as_version=4)) for page, file in executed.items()]
     return claims.pages(chapters, BOOK / claims.SOURCES, known)
+
+
+def contents(experiments: Mapping[str, Experiment]) -> bytes:
+    """``_toc.yml`` with each experiment's results in the place of the pattern for them, and its runs below.
+
+    Beside the pages the long titles would fill the list: there an experiment's own is enough.
+    """
+    from book.tools import gallery
+
+    lines = (BOOK / "_toc.yml").read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if "- glob: results/*" in line)
+    indent = lines[at][: lines[at].index("-")]
+    listed = []
+    for name, experiment in experiments.items():
+        title = json.dumps(experiment.title.replace("'", "’"), ensure_ascii=False)  # no typography after this
+        listed += [f"- file: results/{name}", f"  title: {title}", "  sections:"]
+        listed += [f"    - file: results/{gallery.page_name(experiment)}", "      title: Every run"]
+    return "\n".join([*lines[:at], *(indent + line for line in listed), *lines[at + 1 :], ""]).encode()
 
 
 def check_contents(staged: dict[str, Callable[[], bytes]]) -> None:

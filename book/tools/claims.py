@@ -180,6 +180,12 @@ def read_sources(path: Path) -> list[Mapping[str, Any]]:
     return list(sources)
 
 
+def _found(rows: int, shown: int) -> str:
+    if shown == rows:
+        return f"Each of the {rows} things that they show, ask or leave open has its place here."
+    return f"Of the {rows} things that they show, ask or leave open, {shown} have a place here; the others are *open*."
+
+
 def sources_page(
     sources: Sequence[Mapping[str, Any]], titles: Mapping[str, str], chapters: Sequence[Chapter], path: Path
 ) -> str:
@@ -201,8 +207,7 @@ def sources_page(
         "# Sources: what they ask, where it is shown",
         "",
         "The book answers five texts on generative networks: a talk, a lecture, a tutorial, a bachelor's thesis and a",
-        "master's. Of the",
-        f"{len(rows)} things that they show, ask or leave open, {shown} have a place here; the others are *open*.",
+        f"master's. {_found(len(rows), shown)}",
         "The last column is what the checks of the statements named said when the book was built, and how many checks",
         "the other pages hold ([all of them](claims.md)).",
         "",

@@ -76,7 +76,8 @@ def _origin(record: Record, local: Path) -> str:
     e, c = record.environment, record.certificate
     commit = f"`{str(e.get('git_commit') or '–')[:10]}`" + (" + changes" if e.get("git_dirty") else "")
     device = html.escape(str(e.get("device", "device unknown")))
-    parts = [f"commit {commit}", device, f"{e.get('threads', '–')} threads"]
+    threads = e.get("threads", "–")
+    parts = [f"commit {commit}", device, f"{threads} thread{'' if threads == 1 else 's'}"]
     parts += [f"training {seconds(e.get('train_seconds'))}", str(e.get("date", "date unknown"))[:10]]
     if (hours := c.get("energy", {}).get("watt_hours")) is not None:
         parts.append(f"{hours} Wh ({c['energy']['basis']})")

@@ -13,7 +13,7 @@ from ganbook.comparison import better, by_variant, paired, ranking
 from ganbook.errors import InputError
 from ganbook.export import SORT_SCRIPT, SORT_STYLE
 from ganbook.results import METRICS, Record, read_record, refuse_contradiction
-from ganbook.tables import metrics_of, summary, varied, with_spread
+from ganbook.tables import metrics_of, protocol_text, summary, varied, with_spread
 
 Staged = dict[str, Callable[[], bytes]]
 UPRIGHT = 7  # columns that a page shows side by side
@@ -71,12 +71,17 @@ def _overview(sections: Sequence[str], scale: str) -> str:
 
 Every number here was read from the record of a run when these pages were built; none was typed. Each run is one
 notebook, executed by papermill with other parameters (`notebooks/experiments.yml` says which). A metric stands as its
-mean ± half of Student's 95% interval over n seeds: wide where the seeds are few, and absent where there is one. Click
-on the head of a table to sort it. This book was built at scale `{scale}`; what has not been run yet is marked
-*pending*.
+mean ± half of Student's 95% interval over n seeds: wide where the seeds are few, and absent where there is one. A dash
+is what was not measured. Click on the head of a table to sort it. This book was built at scale `{scale}`; what has not
+been run yet is marked *pending*.
 
-[When and on what the notebooks ran](status.md) and [how to get each number again](reproduce.md) have pages of their
-own. `ganbook results -o table.tex` writes these tables for a thesis (LaTeX, CSV or a page that sorts).
+A name such as *fd5k(mnist-judge)* says what was measured, on how many samples, and in whose features: the Fréchet
+distance of 5000 samples in those of the book's own classifier of MNIST. [Evaluation](../theory/12_evaluation.ipynb)
+defines the metrics that several chapters share; what only one chapter measures is explained there.
+
+[What a thesis reported, beside our runs](thesis.md), [when and on what the notebooks ran](status.md) and [how to get
+each number again](reproduce.md) have pages of their own. `ganbook results -o table.tex` writes these tables for a
+thesis (LaTeX, CSV or a page that sorts).
 """
     return "\n".join([head, *sections])
 
@@ -87,8 +92,8 @@ def _overview_section(experiment: Experiment, counts: Mapping[str, int], records
     for scale, count in counts.items():
         lines += [f"**{SCALE_TITLES[scale]}**: {_state(len(records[scale]), count, scale)}", ""]
         if found := records[scale]:
-            many = sum(len(names) for names in {tuple(r.metrics) for r in found}) > UPRIGHT and not varied(found)
-            lines += [f"[All {len(found[0].metrics)} numbers]({page})." if many else _summary_table(found), ""]
+            metrics = len(metrics_of(summary(found)))
+            lines += [f"[All {metrics} numbers]({page})." if metrics > UPRIGHT else _summary_table(found), ""]
     return "\n".join(lines)
 
 
@@ -97,7 +102,8 @@ def _experiment_page(experiment: Experiment, counts: Mapping[str, int], records:
     lines = [
         f"# Results: {experiment.title}",
         "",
-        f"The runs of [this notebook](../{page}.ipynb). Run one yourself, with any of its parameters:",
+        f"What the runs of [this notebook](../{page}.ipynb) measured, each number as its mean ± half of Student's 95% "
+        "interval over n seeds ([how to read the names](index.md)). Run it yourself, with any of its parameters:",
         "",
         "```bash",
         f"ganbook run {experiment.notebook.as_posix()} -p seed=7",
@@ -129,6 +135,8 @@ def _summary_table(records: Sequence[Record]) -> str:
     protocols = [text for text in dict.fromkeys(table["protocol"]) if text]
     several = table["protocol"].nunique() > 1
     columns = [*names, *metrics, "n", *(["protocol"] if several else [])]
+    if names and len(table) > 1 and len(metrics) > UPRIGHT and grids(dict.fromkeys(metrics, ""))[0]:
+        return _one_by_one(records, names)
     rows = []
     for row in table.to_dict("records"):
         cells = [f"`{row[name]}`" for name in names]
@@ -141,12 +149,38 @@ def _summary_table(records: Sequence[Record]) -> str:
     return gallery.sortable([column.replace("_", " ") for column in columns], rows) + note
 
 
+def _one_by_one(records: Sequence[Record], names: Sequence[str]) -> str:
+    """Variants with many metrics of several things, whose columns side by side would be wider than a page.
+
+    Where no two variants share a metric, one table holds all of them; else each has its own.
+    """
+    variants: dict[str, list[Record]] = {}
+    for record in records:
+        what = ", ".join(f"{name.replace('_', ' ')} `{record.params.get(name)}`" for name in names)
+        variants.setdefault(what, []).append(record)
+    measured = [{metric for record in found for metric in record.metrics} for found in variants.values()]
+    seeds = {len(found) for found in variants.values()}
+    protocols = {protocol_text(record.protocol) for record in records}
+    note = f"\n\n*Protocol:* {''.join(protocols)}." if len(protocols) == 1 and protocols != {""} else ""
+    if sum(map(len, measured)) == len(set().union(*measured)) and len(seeds) == len(protocols) == 1:
+        row = summary(records).to_dict("records")
+        values = {
+            metric: _spread(float(variant[metric]), float(variant[f"{metric}_ci"]))
+            for variant, metrics in zip(row, measured, strict=True)
+            for metric in variant
+            if metric in metrics
+        }
+        return f"With {'; '.join(variants)}:\n\n{_upright(values, str(*seeds))}{note}"
+    sections = [f"**With {what}:**\n\n{_summary_table(found).removesuffix(note)}" for what, found in variants.items()]
+    return "\n\n".join(sections) + note
+
+
 def _upright(values: Mapping[str, str], n: str) -> str:
     """One variant with many metrics: what was measured of several things as grids, the rest from top to bottom."""
     found, rest = grids(values)
     tables = [gallery.sortable(head, rows) for head, rows in found]
     if rest:
-        tables.append(gallery.table(["metric", "value"], [[plain(name), text] for name, text in rest.items()]))
+        tables.append(gallery.sortable(["metric", "value"], [[plain(name), text] for name, text in rest.items()]))
     seeds = f"{n} seed." if n == "1" else f"Means of {n} seeds."
     return "\n\n".join([*tables, seeds])
 

@@ -118,7 +118,7 @@ def _command(path: tuple[str, ...], command: Command) -> str:
         record = parameter.get_help_record(context)
         if record is not None and parameter.name != "help":
             name, text = (part.replace("|", "\\|") for part in record)
-            rows.append(f"| `{name}` | {text.replace('[', '&#91;')} |")
+            rows.append(f"| `{name}` | {text.replace('[', '&#91;').replace('<', '&lt;')} |")
     table = "\n".join(["| parameter | meaning |", "|---|---|", *rows, ""]) if rows else ""
     words = (command.help or "").strip()
     return f"## {' '.join(path)}\n\n```text\n{' '.join(path)} {usage}\n```\n\n{words}\n\n{table}"
@@ -140,8 +140,9 @@ def parameters(experiments: Mapping[str, Experiment]) -> str:
     return f"""# Parameters of the experiments
 
 Each experiment is a notebook with one cell of parameters. This page is papermill's own reading of those cells; any of
-them can be set with `-p NAME VALUE` for `papermill`, and with `-p NAME=VALUE` for `ganbook run`. A name or a type that
-does not fit is refused before anything trains.
+them can be set with `-p NAME VALUE` for `papermill`, and with `-p NAME=VALUE` for `ganbook run`
+([how](../practice/batch.md)). A name or a type that does not fit is refused before anything trains. In the tables, G is
+the generator and D the discriminator.
 
 {chr(10).join(parts)}"""
 
@@ -173,6 +174,8 @@ def citing() -> str:
 ```
 
 {has_doi} Say also which version you used, and for a number which run: its record names parameters, seed, code and
-machine.
+machine. [How to get each number again](../results/reproduce.md) lists them, and the works that the book builds on stand
+in the [bibliography](../bibliography.md).
+
 The record that reference managers read is `CITATION.cff` in the repository.
 """

@@ -14,6 +14,7 @@ from ganbook.progress import progress
 from ganbook.results import COMPLETE, METRICS, Record, read_record
 
 Staged = dict[str, Callable[[], bytes]]
+NUMBERS = 3  # of a run, beside the command that gets all of them again
 
 
 def pages(runs: Sequence[Run], shown: Sequence[Run], *, local: Path, committed: Path) -> Staged:
@@ -51,13 +52,11 @@ again.
 
 
 def _status_row(run: Run) -> list[str]:
-    page = run.notebook.relative_to("notebooks").with_suffix("")
-    notebook = f"[{run.experiment}](../{page.as_posix()}.ipynb)"
     c = _certificate(run.folder)
     m = c.get("machine", {})
     energy = c.get("energy", {}).get("watt_hours")
     return [
-        notebook,
+        _link(run),
         f"`{run.run_id}`",
         progress(run.folder).word,
         str(c.get("started", "–"))[:16].replace("T", " "),
@@ -69,6 +68,11 @@ def _status_row(run: Run) -> list[str]:
         str(m.get("versions", {}).get("torch", "–")),
         f"`{str(c.get('sources', '–'))[:8]}`",
     ]
+
+
+def _link(run: Run) -> str:
+    page = run.notebook.relative_to("notebooks").with_suffix("")
+    return f"[{run.experiment}](../{page.as_posix()}.ipynb)"
 
 
 def _certificate(folder: Path) -> Mapping[str, Any]:
@@ -92,22 +96,26 @@ def _records(runs: Sequence[Run], local: Path, committed: Path) -> list[Record]:
 def _reproduce(runs: Sequence[Run], records: Sequence[Record]) -> str:
     rows = []
     for r in records:
-        numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in r.metrics.items())
+        shown = list(r.metrics.items())[:NUMBERS]
+        numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)
+        if len(r.metrics) > NUMBERS:
+            numbers += f" and [{len(r.metrics) - NUMBERS} more]({r.experiment}-runs.md)"
         commit = str(r.environment.get("git_commit") or "–")[:10]
         commit += " + changes" if r.environment.get("git_dirty") else ""
-        rows.append([f"`{r.result_id}`", numbers, commit, f"`ganbook reproduce {r.result_id}`"])
-    chapters = [[f"`{r.experiment}`", f"`ganbook run {r.notebook.as_posix()}`"] for r in runs if r.chapter]
+        rows.append([f"`ganbook reproduce {r.result_id}`", numbers, commit])
+    chapters = [[_link(r), f"`ganbook run {r.notebook.as_posix()}`"] for r in runs if r.chapter]
     return f"""# How to get each number again
 
 The whole book, from a clone of the repository: `make book`. The versions are those of `requirements.lock`, which `make`
 installs; the seeds stand in the parameters; the data are in the repository or fetched by their digest.
 
-Each single number has one command. `ganbook reproduce` says in what this machine differs from the recorded one (code,
+Each run has one command, which gets all its numbers again; those that the table leaves out stand in the gallery that it
+links to. `ganbook reproduce` says in what this machine differs from the recorded one (code,
 versions, processor, threads), runs the notebook again, and compares: on the same processor with the same versions the
 metrics are identical; elsewhere rounding differs, a training amplifies it, and the result is another draw like that of
 another seed, so it is compared within the interval that the recorded seeds predict for one more of them.
 
-{gallery.sortable(["result", "metrics", "commit", "command"], rows) if rows else "*No record yet.*"}
+{gallery.sortable(["command", "numbers", "commit"], rows) if rows else "*No record yet.*"}
 
 The numbers in the prose of a chapter are computed by its notebook:
 

@@ -113,10 +113,11 @@ def _record(run: Run, local: Path, committed: Path) -> Record | None:
 def _head(source: str) -> str:
     return f"""# The thesis, revisited
 
-One of the texts that this book answers is a master's thesis: *{source}*. Below, what it reports stands beside what our
-runs measured of the same thing. Its figures are quoted with their section and figure there; ours were read from records
-when this page was built, as mean ± half of Student's 95% interval over seeds. What has not been run is *pending*:
-nothing stands in for it. Small distances are good.
+One of the texts that this book answers is *{source}*. Below, what it reports stands beside what our runs measured of
+the same thing; the rows have their names from [Sources](../sources.md). Its figures are quoted with their section and
+figure there; ours were read from records when this page was built, as mean ± half of Student's 95% interval over seeds
+([how to read the names](index.md)). What has not been run is *pending*: nothing stands in for it. Small distances are
+good, a high recall too; a high MS-SSIM means that the samples resemble each other.
 
 *Before this:* [evaluation](../theory/12_evaluation.ipynb), which says what such figures are worth.
 """

@@ -93,8 +93,10 @@ def sources_page(path: Path) -> str:
 def test_a_row_links_to_its_places_or_is_open(sources):
     page = sources_page(sources("[theory/sums#thm-four, data/mnist]"))
     assert "| S9.1 | Sums | [Sums](theory/sums.ipynb), {prf:ref}`thm-four`; [](data/mnist.md) | yes |" in page
-    assert "1 things that they show, ask or leave open, 1 have" in page
-    assert "| S9.1 | Sums | *open* | – |" in sources_page(sources("[]"))
+    assert "Each of the 1 things that they show, ask or leave open has its place here." in page
+    page = sources_page(sources("[]"))
+    assert "Of the 1 things that they show, ask or leave open, 0 have" in page
+    assert "| S9.1 | Sums | *open* | – |" in page
     assert "| S9.1 | Sums | [Sums](theory/sums.ipynb) | 1 check in Sums |" in sources_page(sources("[theory/sums]"))
 
 

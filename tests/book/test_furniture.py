@@ -48,6 +48,12 @@ def test_the_published_first_page_offers_the_other_forms():
     assert addresses[-1] == "https://owner.github.io/name/slides/index.html"
 
 
+def test_a_path_in_a_signature_names_no_machine():
+    here = f"(folder: Path = PosixPath('{docstrings.ROOT}/data/judges'), at: Path = PosixPath('/sys/class/powercap'))"
+    told = "(folder: Path = Path('data/judges'), at: Path = Path('/sys/class/powercap'))"
+    assert docstrings.plain_paths(here) == told
+
+
 def test_formulas_in_docstrings_are_no_markup():
     (line,) = docstrings.protect(["the gap |x| of p_ and a*b, *not* `name` nor ``E|x|*y``"])
     assert docstrings.protect(["the **logits** of **options and 2**3"]) == [r"the **logits** of \*\*options and 2\*\*3"]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from book.tools import build, chapters, pages, pairs, status
@@ -74,6 +75,24 @@ def test_one_variant_with_many_metrics_stands_upright(tmp_path):
     assert "| m3 | 0.3 |" in page
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_variants_with_many_metrics_of_several_things_stand_one_below_the_other(tmp_path, shared):
+    for seed in (0, 1):
+        for loss, of in (("hinge", "abc"), ("lsgan", "bcd" if shared else "def")):
+            record(tmp_path, f"loss-{loss}_seed-{seed}", accuracy=0.9, loss=loss, seed=seed)
+            metrics = {f"{what} {who}": seed for who in of for what in ("accuracy", "recall", "spread")}
+            content = json.dumps(metrics | {"protocol": {"n_fake": 500}})
+            (tmp_path / f"cpu/tiny/loss-{loss}_seed-{seed}/metrics.json").write_text(content)
+    found = pages.results({"tiny": experiment()}, "cpu", local=tmp_path, committed=tmp_path / "none")
+    page = found["results/tiny.md"]().decode().replace("\N{NO-BREAK SPACE}", " ")
+    tables, _, _ = page.partition("````{dropdown}")
+    assert tables.count("*Protocol:* n_fake 500.") == 1
+    assert tables.count("|  | accuracy | recall | spread |") == (2 if shared else 1)
+    assert tables.count("**With loss `hinge`:**") == shared
+    assert ("With loss `hinge`; loss `lsgan`:" in tables) != shared
+    assert "[All 12 numbers](tiny.md)" in found["results/index.md"]().decode() or not shared
+
+
 def test_what_is_missing_is_pending_and_what_is_not_declared_is_absent(staged):
     overview = staged["results/index.md"].decode()
     assert "4 runs, 1 *pending*: `make experiments SCALE=cpu`" in overview
@@ -93,7 +112,7 @@ def test_a_record_of_other_parameters_than_declared_counts_as_pending(tmp_path):
 def test_each_run_has_its_place_in_the_gallery_with_curves_samples_origin_and_command(staged):
     page = staged["results/tiny-runs.md"].decode()
     assert page.count("{dropdown}") == 3
-    assert "commit `abcdef0123` + changes, cpu (Fast &lt;4&gt;), 1 threads, training 61 s, 2026-11-21" in page
+    assert "commit `abcdef0123` + changes, cpu (Fast &lt;4&gt;), 1 thread, training 61 s, 2026-11-21" in page
     assert page.count(", this machine.") == 2
     assert page.count(", committed.") == 1
     assert "`ganbook reproduce cpu/tiny/loss-hinge_seed-1`" in page
@@ -148,8 +167,17 @@ def test_the_status_page_tells_when_how_long_and_on_what_and_the_other_one_comma
     assert row in page
     assert "| `loss-hinge_seed-1` | not begun | – |" in page
     page = staged["results/reproduce.md"]().decode()
-    assert "| `cpu/tiny/loss-hinge_seed-0` | accuracy 0.9 | abcdef0123 + changes | `ganbook reproduce cpu/tiny/" in page
-    assert "`ganbook run notebooks/experiments/tiny.py`" in page
+    assert "| `ganbook reproduce cpu/tiny/loss-hinge_seed-0` | accuracy 0.9 | abcdef0123 + changes |" in page
+    assert "| [tiny](../experiments/tiny.ipynb) | `ganbook run notebooks/experiments/tiny.py` |" in page
+
+
+def test_of_many_numbers_the_page_of_commands_shows_the_first(tmp_path):
+    run = Run("tiny", "cpu", "loss-hinge_seed-0", Path("notebooks/experiments/tiny.py"), {})
+    record(tmp_path, run.run_id, accuracy=0.9)
+    metrics = {f"m{i}": i for i in range(9)} | {"protocol": {"n_fake": 500}}
+    (tmp_path / "cpu/tiny/loss-hinge_seed-0/metrics.json").write_text(json.dumps(metrics))
+    staged = status.pages([run], [run], local=tmp_path, committed=tmp_path / "none")
+    assert "| m0 0, m1 1, m2 2 and [6 more](tiny-runs.md) |" in staged["results/reproduce.md"]().decode()
 
 
 def test_each_variant_shows_the_sheet_of_its_first_seed(staged):
@@ -263,6 +291,20 @@ def test_contents_and_pages_must_match(tmp_path, monkeypatch):
         build.check_contents({"index.md": bytes, "theory/01.ipynb": bytes, "theory/02.ipynb": bytes})
     with pytest.raises(DataError, match=r"lists theory/01, but there is no such page"):
         build.check_contents({"index.md": bytes})
+
+
+def test_each_experiments_results_are_listed_by_their_own_title_and_its_gallery_below(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BOOK", tmp_path)
+    results = "  - file: results/index\n    sections:\n    - glob: results/*  # all\n"
+    (tmp_path / "_toc.yml").write_text(f"root: index\nparts:\n- chapters:\n{results}  - file: b\n")
+    listed = yaml.safe_load(build.contents({"tiny": experiment()}))["parts"][0]["chapters"]
+    (page,) = listed[0]["sections"]
+    assert page == {
+        "file": "results/tiny",
+        "title": "A tiny experiment",
+        "sections": [{"file": "results/tiny-runs", "title": "Every run"}],
+    }
+    assert listed[1] == {"file": "b"}
 
 
 def test_the_closing_words_of_a_failed_batch_name_what_failed(tmp_path, monkeypatch):
