@@ -20,6 +20,7 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 WORDS_A_MINUTE, SECONDS_A_CODE_LINE = 200, 3
+LISTS = ("bibliography", "glossary", "notation")
 GITHUB = re.compile(r"https://github\.com/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?")
 
 
@@ -69,16 +70,21 @@ def forms(address: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def tools(minutes: int, downloads: list[tuple[str, str]], public: list[tuple[str, str, str]]) -> str:
-    """The line under a page's title."""
+def is_read(pagename: str, origin: str) -> bool:
+    """Whether a page is read from front to back: what code wrote, and lists, are looked things up in."""
+    return (origin.endswith(".md") and pagename not in LISTS) or origin.startswith("notebooks/")
+
+
+def tools(minutes: int | None, downloads: list[tuple[str, str]], public: list[tuple[str, str, str]]) -> str:
+    """The line under a page's title; empty where there is nothing to say."""
     plural = "minute" if minutes == 1 else "minutes"
-    parts = [f"<li>about {minutes} {plural} to read</li>"]
+    parts = [] if minutes is None else [f"<li>about {minutes} {plural} to read</li>"]
     parts += [f'<li><a href="{html.escape(url)}" download>{label}</a></li>' for label, url in downloads]
     parts += [
         f'<li><a href="{html.escape(url)}" title="{html.escape(title)}">{label}</a></li>'
         for label, url, title in public
     ]
-    return f'<ul class="page-tools" aria-label="About this page">{"".join(parts)}</ul>'
+    return f'<ul class="page-tools" aria-label="About this page">{"".join(parts)}</ul>' if parts else ""
 
 
 def furnish(
@@ -100,7 +106,8 @@ def furnish(
     public = links(repository, branch, origin) if origin else []
     if pagename == app.config.root_doc:
         public = [*forms(site(repository)), *public]
-    line = tools(reading_minutes(doctree), downloads, public)
+    minutes = reading_minutes(doctree) if is_read(pagename, origin) else None
+    line = tools(minutes, downloads, public)
     context["body"] = context["body"].replace("</h1>", "</h1>\n" + line, 1)
     context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     context["metatags"] = context.get("metatags", "") + card(context, doctree, site(repository), pagename)

@@ -223,7 +223,7 @@ def sources_page(
             ]
             for name, row in source["rows"].items()
         ]
-        lines += [_table(["", "what", "shown in", "checked"], table), ""]
+        lines += [_table(["row", "what", "shown in", "checked"], table), ""]
     return "\n".join(lines)
 
 

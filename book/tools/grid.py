@@ -63,4 +63,4 @@ def _grid(cells: Mapping[tuple[str, str], str]) -> tuple[list[str], list[list[st
 
 def plain(name: str) -> str:
     """A name as words."""
-    return name.replace("_", " ")
+    return name.replace("_", " ").removesuffix(":")

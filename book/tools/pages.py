@@ -229,14 +229,16 @@ def _sheets(records: Sequence[Record]) -> list[str]:
         if record.samples is None or variant in seen:
             continue
         seen.add(variant)
-        what = ", ".join(f"{name} {value}" for name, value in zip(names, variant, strict=True)) or "default parameters"
+        what = ", ".join(f"{name} {value}" for name, value in zip(names, variant, strict=True))
+        rows = "" if what else " Where it compares models or methods, the rows are those of the notebook's own figure."
+        what = what or "parameters of this scale"
         seed = f", seed {record.params['seed']}" if "seed" in record.params else ""
         lines += [
             f"```{{figure}} {Path(gallery.sheet_name(record)).name}",
             f":name: sheet-{record.experiment}-{record.scale}-{record.run_id}".replace("_", "-").replace(".", "-"),
             f":alt: Sheet of generated samples, {what}{seed}.",
             ":class: sample-sheet",
-            f"Samples, not selected: {what}{seed}.",
+            f"Samples, not selected: {what}{seed}.{rows}",
             "```",
             "",
         ]

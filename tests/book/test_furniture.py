@@ -48,6 +48,13 @@ def test_the_published_first_page_offers_the_other_forms():
     assert addresses[-1] == "https://owner.github.io/name/slides/index.html"
 
 
+def test_only_what_is_read_from_front_to_back_says_how_long_that_takes():
+    assert furniture.is_read("theory/01", "notebooks/theory/01.py") and furniture.is_read("course", "book/course.md")
+    pages = {"results/wgan": "book/tools/pages.py", "glossary": "book/glossary.md", "results/thesis": "book/thesis.yml"}
+    assert not any(furniture.is_read(page, origin) for page, origin in pages.items())
+    assert furniture.tools(None, [], []) == ""
+
+
 def test_a_path_in_a_signature_names_no_machine():
     here = f"(folder: Path = PosixPath('{docstrings.ROOT}/data/judges'), at: Path = PosixPath('/sys/class/powercap'))"
     told = "(folder: Path = Path('data/judges'), at: Path = Path('/sys/class/powercap'))"
@@ -65,8 +72,7 @@ def test_every_page_has_its_line_and_its_neighbours(html):
     assert {"index", "theory/07_training_dynamics", "reference/cli", "practice/own_data"} <= set(origins)
     for name, origin in origins.items():
         text = (html / f"{name}.html").read_text()
-        assert 'class="page-tools"' in text, name
-        assert " to read</li>" in text, name
+        assert (" to read</li>" in text) == furniture.is_read(name, origin), name
         assert 'class="prev-next-area"' in text, name
         if origin.startswith("notebooks/"):
             for suffix in (".py", ".ipynb"):

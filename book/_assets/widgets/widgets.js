@@ -16,7 +16,7 @@
     const weights = M.trapezoidWeights(grid);
     const data = grid.map((x) => M.gaussian(x, 0, 1));
     const densities = w.plot({ x: [-5, 5], y: [0, 1], height: 220, xLabel: "x", yLabel: "density" });
-    const judge = w.plot({ x: [-5, 5], y: [0, 1], height: 190, xLabel: "x", yLabel: "D*(x)" });
+    const judge = w.plot({ x: [-5, 5], y: [0, 1], height: 190, xLabel: "x", yLabel: "σ(D*(x))" });
     w.run(({ mean, std }) => {
       const fake = grid.map((x) => M.gaussian(x, mean, std));
       const best = M.optimalDiscriminator(data, fake);
