@@ -38,12 +38,12 @@ class Loss(NamedTuple):
 
 
 def minimax_d(real_logits: Logits, fake_logits: Logits) -> Logits:
-    """``-log D(x) - log(1 - D(G(z)))``: the discriminator's side of the game (Goodfellow et al. 2014, eq. 1)."""
+    """``-log σ(D(x)) - log(1 - σ(D(G(z))))``: the discriminator's side of the game (Goodfellow et al. 2014, eq. 1)."""
     return softplus(-real_logits) + softplus(fake_logits)
 
 
 def minimax_g(real_logits: Logits, fake_logits: Logits) -> Logits:
-    """``log(1 - D(G(z)))``: the generator's side of the same game, which saturates (Goodfellow et al. 2014, eq. 1).
+    """``log(1 - σ(D(G(z))))``: the generator's side of the same game, which saturates (Goodfellow et al. 2014, eq. 1).
 
     Its gradient with respect to the logit is ``-σ(t)``: it vanishes exactly when the discriminator is sure that the
     sample is fake (t → -∞).
@@ -52,7 +52,7 @@ def minimax_g(real_logits: Logits, fake_logits: Logits) -> Logits:
 
 
 def nonsaturating_g(real_logits: Logits, fake_logits: Logits) -> Logits:
-    """``-log D(G(z))``: the same fixed point with a strong gradient early on (Goodfellow et al. 2014, section 3)."""
+    """``-log σ(D(G(z)))``: the same fixed point with a strong gradient early on (Goodfellow et al. 2014, section 3)."""
     return softplus(-fake_logits)
 
 
@@ -92,7 +92,7 @@ def rpgan_g(real_logits: Logits, fake_logits: Logits) -> Logits:
 
 
 def smooth_minimax_d(real_logits: Logits, fake_logits: Logits, targets: Logits) -> Logits:
-    """``-t log D(x) - (1 - t) log(1 - D(x)) - log(1 - D(G(z)))`` with targets t for the real samples only.
+    """``-t log σ(D(x)) - (1 - t) log(1 - σ(D(x))) - log(1 - σ(D(G(z))))`` with targets t for the real samples only.
 
     One-sided label smoothing (Salimans et al. 2016, section 3.4): smoothing the fakes' target too would reward the
     generator for staying where it is. At t = 1 this is `minimax_d`.
