@@ -425,8 +425,8 @@ else:
 # %% tags=["hide-input"]
 many = next((r for r in records if r.params["dataset"] == "emoji_styles" and r.samples), None)
 if many is not None:
-    display(Image(filename=str(many.samples), width=760, alt="A sheet of emoji in eighteen columns: nine categories by Twemoji, the same nine by Noto; five rows by the CVAE, five by the CGAN, five by the CVAE-GAN. Colours and outlines of categories, blurred by the first."))
-    display(Markdown(f"Eighteen classes, one a column: Twemoji's nine categories, then Noto's. From above five rows each by {', '.join(many.params['models'].split(','))}, after {many.params['steps']:,} steps of the last, twice and four times as many of the others."))
+    display(Image(filename=str(many.samples), width=760, alt="A sheet of emoji in eighteen columns: nine categories by Twemoji, the same nine by Noto; five rows by the CVAE, five by the CGAN, five by the CVAE-GAN. Blots of colour; along a row only the flags, the last of each nine columns, differ clearly from the others."))
+    display(Markdown(f"Eighteen classes, one a column: Twemoji's nine categories, then Noto's. From above five rows each by {', '.join(many.params['models'].split(','))}, after {many.params['steps']:,} steps of the last, twice and four times as many of the others. These are blots: the judge reads " + ", ".join(f"{v['judge_accuracy']:.0%} of the {m}'s" for r, m, v in long if r is many) + f" as the asked category, where guessing gives {1 / 9:.0%}. So many classes of so varied pictures ask for the `gpu` scale."))
 
 # %% tags=["hide-input"]
 if many is not None:
