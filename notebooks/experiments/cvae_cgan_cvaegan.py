@@ -422,10 +422,10 @@ else:
     restyled = max((found(v, "read as the new class") or 0.0 for r, m, v in long if m == "CVAE"), default=0.0)
     display(Markdown(f"Restyled digits: the judge reads {restyled:.1%} of the CVAE's as the new one (goal: 90%). Samples: " + "; ".join(f"{reached[model]:.1%} of the {model}'s are read as asked (goal: {bar:.0%}, {'reached' if reached[model] >= bar else 'missed'})" for model, bar in BARS.items() if reached[model] == reached[model]) + "."))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A sheet of emoji in eighteen columns: nine categories by Twemoji, the same nine by Noto; five rows by the CVAE, five by the CGAN, five by the CVAE-GAN. Blots of colour; along a row only the flags, the last of each nine columns, differ clearly from the others."}}
 many = next((r for r in records if r.params["dataset"] == "emoji_styles" and r.samples), None)
 if many is not None:
-    display(Image(filename=str(many.samples), width=760, alt="A sheet of emoji in eighteen columns: nine categories by Twemoji, the same nine by Noto; five rows by the CVAE, five by the CGAN, five by the CVAE-GAN. Blots of colour; along a row only the flags, the last of each nine columns, differ clearly from the others."))
+    display(Image(filename=str(many.samples), width=760))
     display(Markdown(f"Eighteen classes, one a column: Twemoji's nine categories, then Noto's. From above five rows each by {', '.join(many.params['models'].split(','))}, after {many.params['steps']:,} steps of the last, twice and four times as many of the others. These are blots: the judge reads " + ", ".join(f"{v['judge_accuracy']:.0%} of the {m}'s" for r, m, v in long if r is many) + f" as the asked category, where guessing gives {1 / 9:.0%}. So many classes of so varied pictures ask for the `gpu` scale."))
 
 # %% tags=["hide-input"]
