@@ -125,7 +125,10 @@ def keep_records(
             if (folder / name).is_file():
                 shutil.copy(folder / name, record / name)
         typer.echo(f"{record} kept")
-    typer.echo(f"{len(folders)} records. Next: git add {records}, then make book")
+    chapters = {runs / "cpu" / folder.parent.name for folder in folders}
+    shown = sorted(str(chapter) for chapter in chapters if chapter.is_dir())
+    again = f"; rm -r {' '.join(shown)}, so that the chapter reads them" if shown else ""
+    typer.echo(f"{len(folders)} records. Next: git add {records}{again}; then make book")
 
 
 def _print(rows: Sequence[tuple[str, ...]], *, right: int) -> None:
