@@ -9,27 +9,51 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from docutils import nodes
+from sphinx.addnodes import desc
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
 WORDS_A_MINUTE, SECONDS_A_CODE_LINE = 200, 3
+ASIDE = (nodes.table, nodes.figure, nodes.definition_list, nodes.field_list, nodes.bullet_list, nodes.Admonition, desc)
 LISTS = ("bibliography", "glossary", "notation")
 GITHUB = re.compile(r"https://github\.com/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?")
 
 
 def reading_minutes(doctree: nodes.document) -> int:
-    """Minutes for the prose and the code of a page; cells' outputs are looked at, not read."""
+    """Minutes for the whole of a page, prose and code; cells' outputs are looked at, not read."""
     code = [node.astext() for node in doctree.findall(nodes.literal_block)]
     lines = sum(len(text.splitlines()) for text in code)
     words = len(doctree.astext().split()) - sum(len(text.split()) for text in code)
     return max(1, round(words / WORDS_A_MINUTE + lines * SECONDS_A_CODE_LINE / 60))
+
+
+def prose_minutes(doctree: nodes.document) -> int:
+    """Minutes for a page's paragraphs alone, without its tables, pictures, entries and code."""
+    aside = (
+        nodes.table,
+        nodes.figure,
+        nodes.definition_list,
+        nodes.field_list,
+        nodes.bullet_list,
+        nodes.Admonition,
+        desc,
+    )
+    paragraphs = [p for p in doctree.findall(nodes.paragraph) if not any(isinstance(a, aside) for a in above(p))]
+    return max(1, round(sum(len(p.astext().split()) for p in paragraphs) / WORDS_A_MINUTE))
+
+
+def above(node: nodes.Node) -> Iterator[nodes.Node]:
+    """The nodes that a node lies in, from the inside out."""
+    while (node := node.parent) is not None:
+        yield node
 
 
 def site(repository: str) -> str:
@@ -75,16 +99,22 @@ def is_read(pagename: str, origin: str) -> bool:
     return (origin.endswith(".md") and pagename not in LISTS) or origin.startswith("notebooks/")
 
 
-def tools(minutes: int | None, downloads: list[tuple[str, str]], public: list[tuple[str, str, str]]) -> str:
-    """The line under a page's title; empty where there is nothing to say."""
+def reading_time(doctree: nodes.document, *, whole: bool) -> str:
+    """How long a page takes; of a page to look things up in, what there is to read before one does."""
+    minutes = reading_minutes(doctree) if whole else prose_minutes(doctree)
     plural = "minute" if minutes == 1 else "minutes"
-    parts = [] if minutes is None else [f"<li>about {minutes} {plural} to read</li>"]
+    return f"about {minutes} {plural} to read" + ("" if whole else ", then to look things up in")
+
+
+def tools(minutes: str, downloads: list[tuple[str, str]], public: list[tuple[str, str, str]]) -> str:
+    """The line under a page's title."""
+    parts = [f"<li>{html.escape(minutes)}</li>"]
     parts += [f'<li><a href="{html.escape(url)}" download>{label}</a></li>' for label, url in downloads]
     parts += [
         f'<li><a href="{html.escape(url)}" title="{html.escape(title)}">{label}</a></li>'
         for label, url, title in public
     ]
-    return f'<ul class="page-tools" aria-label="About this page">{"".join(parts)}</ul>' if parts else ""
+    return f'<ul class="page-tools" aria-label="About this page">{"".join(parts)}</ul>'
 
 
 def furnish(
@@ -106,8 +136,7 @@ def furnish(
     public = links(repository, branch, origin) if origin else []
     if pagename == app.config.root_doc:
         public = [*forms(site(repository)), *public]
-    minutes = reading_minutes(doctree) if is_read(pagename, origin) else None
-    line = tools(minutes, downloads, public)
+    line = tools(reading_time(doctree, whole=is_read(pagename, origin)), downloads, public)
     context["body"] = context["body"].replace("</h1>", "</h1>\n" + line, 1)
     context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     context["metatags"] = context.get("metatags", "") + card(context, doctree, site(repository), pagename)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from docutils.core import publish_doctree
 
 from book.tools.measure import CHAPTER_MEGABYTES, SITE_MEGABYTES, weights
 
@@ -52,7 +53,12 @@ def test_only_what_is_read_from_front_to_back_says_how_long_that_takes():
     assert furniture.is_read("theory/01", "notebooks/theory/01.py") and furniture.is_read("course", "book/course.md")
     pages = {"results/wgan": "book/tools/pages.py", "glossary": "book/glossary.md", "results/thesis": "book/thesis.yml"}
     assert not any(furniture.is_read(page, origin) for page, origin in pages.items())
-    assert furniture.tools(None, [], []) == ""
+
+
+def test_a_page_to_look_things_up_in_counts_its_paragraphs_only():
+    page = publish_doctree("word " * 600 + "\n\n" + "- entry\n" * 800)
+    assert furniture.reading_time(page, whole=True) == "about 7 minutes to read"
+    assert furniture.reading_time(page, whole=False) == "about 3 minutes to read, then to look things up in"
 
 
 def test_a_path_in_a_signature_names_no_machine():
@@ -72,7 +78,9 @@ def test_every_page_has_its_line_and_its_neighbours(html):
     assert {"index", "theory/07_training_dynamics", "reference/cli", "practice/own_data"} <= set(origins)
     for name, origin in origins.items():
         text = (html / f"{name}.html").read_text()
+        assert 'class="page-tools"' in text, name
         assert (" to read</li>" in text) == furniture.is_read(name, origin), name
+        assert (" to read, then to look things up in</li>" in text) != furniture.is_read(name, origin), name
         assert 'class="prev-next-area"' in text, name
         if origin.startswith("notebooks/"):
             for suffix in (".py", ".ipynb"):
