@@ -27,6 +27,8 @@ def neutral(tree: BeautifulSoup, page: str) -> BeautifulSoup:
             link["href"] = page if address == "#" else here
     for element in tree.select("a, li, ul"):
         element["class"] = [name for name in element.get_attribute_list("class") if name and name not in MARKS]
+        if not element["class"]:
+            del element["class"]
     for folded in tree("details"):
         folded.attrs.pop("open", None)
     return tree
@@ -53,10 +55,10 @@ def beside(tree: BeautifulSoup, page: str, address: Callable[[str], str]) -> str
 
 def _mark(link: Tag) -> None:
     """The page itself, and what it lies under, unfolded."""
-    link["class"] = ["current", *link.get_attribute_list("class")]
+    link["class"] = ["current", *(name for name in link.get_attribute_list("class") if name)]
     for parent in link.parents:
         if parent.name == "li":
-            parent["class"] = [*parent.get_attribute_list("class"), "current", "active"]
+            parent["class"] = [*(name for name in parent.get_attribute_list("class") if name), "current", "active"]
             for folded in parent("details", recursive=False):
                 folded["open"] = "open"
         elif parent.name == "ul":

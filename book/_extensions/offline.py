@@ -26,7 +26,7 @@ def stay_local(app: Sphinx, config: Config) -> None:
     """Widget scripts would come from a CDN; MathJax is here, outside _static, whose scripts load on every page."""
     config.nb_ipywidgets_js = {}  # type: ignore[attr-defined]
     config.html_static_path.append("_vendor")
-    config.templates_path.append("_templates")
+    config.templates_path.insert(0, "_templates")  # before the theme's own, whose order is not ours
 
 
 def lighten(head: str) -> str:

@@ -82,6 +82,7 @@ def test_every_page_has_its_line_and_its_neighbours(html):
         assert (" to read</li>" in text) == furniture.is_read(name, origin), name
         assert (" to read, then to look things up in</li>" in text) != furniture.is_read(name, origin), name
         assert 'class="prev-next-area"' in text, name
+        assert text.count('data-made="once"') == 1, f"{name}: the theme made the list of pages, anew and slowly"
         if origin.startswith("notebooks/"):
             for suffix in (".py", ".ipynb"):
                 root = "../" * name.count("/")
