@@ -13,6 +13,7 @@ from ganbook.losses import (
     F_DIVERGENCES,
     F_GAN_LOSSES,
     LOSSES,
+    check_adaptive,
     check_logits,
     f_gan,
     get_loss,
@@ -281,6 +282,8 @@ def test_instance_noise_has_its_spread_and_passes_gradients():
     noisy.sum().backward()
     assert torch.equal(x.grad, torch.ones_like(x))
     assert instance_noise(x, 0.0, torch.Generator()) is x
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(noisy, x + 0.5 * drawn)  # the published sequence of a seed does not change
 
 
 def test_refusals():
@@ -294,4 +297,12 @@ def test_refusals():
         check_logits(torch.zeros(4, 1), torch.zeros(4))
     with pytest.raises(InputError, match=r"got \(4,\) and \(3,\)"):
         check_logits(torch.zeros(4), torch.zeros(3))
+    with pytest.raises(InputError, match=r"got \(4, 2\) and \(4, 2\)"):
+        check_logits(torch.zeros(4, 2), torch.zeros(4, 2))
+    check_logits(torch.zeros(4), torch.zeros(4))
+    with pytest.raises(InputError, match="got augment='none'"):
+        check_adaptive("nonsaturating", "none")
+    with pytest.raises(InputError, match="says nothing under loss='wasserstein'"):
+        check_adaptive("wasserstein", "color")
+    check_adaptive("nonsaturating", "color")
     assert "choose minimax, nonsaturating, lsgan." in str(no_targets("hinge"))

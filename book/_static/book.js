@@ -58,11 +58,27 @@ function stopMoving() {
   }
 }
 
+// Formulas near the window are set at once; the others, from above, a few whenever the browser has nothing else to do.
+async function setTheRest() {
+  await (window.MathJax?.startup?.promise ?? Promise.resolve());
+  reachScrollers();
+  const book = window.MathJax?.startup?.document;
+  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 30));
+  for (let few; (few = [...document.querySelectorAll("mjx-lazy")].slice(0, 12)).length && book.lazySet; ) {
+    await new Promise((then) => idle(then, { timeout: 500 }));
+    for (const one of few) book.lazySet.add(one.dataset.mjxLazy);
+    book.lazyHandleSet();
+    await book.lazyPromise;
+  }
+  reachScrollers();
+  document.documentElement.dataset.formulas = "set";
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   nameArrows();
   previewCitations();
   stopMoving();
-  (window.MathJax?.startup?.promise ?? Promise.resolve()).then(reachScrollers);
+  setTheRest();
   window.addEventListener("resize", reachScrollers);
 });
 window.addEventListener("load", reachScrollers);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from bs4 import BeautifulSoup, Tag
 from ganbook.errors import DataError
 
 FURNITURE = ".headerlink, .page-tools, .widget-controls, script, button"
-MATHEMATICS = re.compile(r"<script>(window\.MathJax = .*?)</script>")
+MATHEMATICS = re.compile(r"<script>window\.MathJax = (\{.*?\})</script>")
 
 
 def reading_order(html: Path) -> Iterator[Path]:
@@ -59,10 +60,15 @@ def redirect(text: Tag, link: Callable[[str], str], file: Callable[[str], str]) 
 
 
 def mathematics(html: Path) -> str:
-    """The script that says which macros the pages' formulas use; pages without formulas do not have it."""
+    """The script that says which macros the pages' formulas use; pages without formulas do not have it.
+
+    Of the pages' settings it leaves out that formulas wait until they are near the window.
+    """
     for page in reading_order(html):
         if found := MATHEMATICS.search(page.read_text()):
-            return found[1]
+            settings = json.loads(found[1])
+            settings.pop("loader", None)
+            return f"window.MathJax = {json.dumps(settings)}"
     return ""
 
 

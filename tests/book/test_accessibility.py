@@ -52,7 +52,7 @@ def test_no_page_shuts_anybody_out(html, browser, kinds):
             context.route("**/tex-chtml-full.js*", lambda route: route.abort())
             plain = True
         page.goto((html / name).as_uri())
-        page.evaluate("() => window.MathJax?.startup?.promise?.then(() => null)")
+        page.wait_for_function("document.documentElement.dataset.formulas === 'set'")
         page.add_script_tag(path=axe())
         alike = ALIKE if plain else []
         found = {"light": page.evaluate(RUN, [alike, None])}

@@ -101,6 +101,21 @@ def test_pages_are_light(html):
     assert max(chapters.values()) < CHAPTER_MEGABYTES, chapters
 
 
+WAITING = """document.addEventListener("DOMContentLoaded", () => MathJax.startup.promise.then(() => {
+  window.waiting = document.querySelectorAll("mjx-lazy").length;
+}))"""
+
+
+def test_formulas_wait_at_first_and_all_of_them_are_set_by_themselves(html, browser):
+    page = browser.new_page()
+    page.add_init_script(WAITING)
+    page.goto((html / "theory" / "05_wasserstein.html").as_uri())
+    page.wait_for_function("document.documentElement.dataset.formulas === 'set'", timeout=120_000)
+    assert page.evaluate("window.waiting") > 50
+    assert page.locator("mjx-lazy").count() == 0
+    page.close()
+
+
 def test_a_citation_shows_its_entry(html, browser):
     page = browser.new_page()
     page.goto((html / "index.html").as_uri())

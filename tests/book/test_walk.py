@@ -15,6 +15,8 @@ THEMES = ("light", "dark")
 
 LOADED = """async () => {
   await window.MathJax?.startup?.promise;
+  if (document.querySelector("mjx-lazy")) MathJax.startup.document.lazyTypesetAll();  // a reader's come one by one
+  while (document.documentElement.dataset.formulas !== "set") await new Promise((then) => setTimeout(then, 5));
   await document.fonts.ready;
   return {
     math: document.querySelectorAll('.math').length,
