@@ -66,6 +66,8 @@ class VAEGAN:
         discriminator: maps `(x, y)` to logits `(N,)`.
         layer: l, the convolution of the discriminator whose features are compared.
         gamma: γ, the weight of the likelihood in the decoder's loss.
+        prior_weight: of L_prior in the encoder's loss, 1 in the paper. L_llike is a sum over features, whose scale is
+            nobody's choice; where it is large, a heavier L_prior keeps the codes where latents are drawn.
         loss: `"minimax"` is L_GAN as written; `"nonsaturating"` replaces the decoder's side of it as GANs do.
         lr: Adam's learning rate of encoder and decoder.
         lr_d: that of the discriminator.
@@ -76,7 +78,7 @@ class VAEGAN:
         device: where the networks live.
 
     Raises:
-        InputError: γ is not positive, or there is no such layer.
+        InputError: γ or the prior's weight is not positive, or there is no such layer.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class VAEGAN:
         *,
         layer: int = 1,
         gamma: float = 0.01,
+        prior_weight: float = 1.0,
         loss: str = "nonsaturating",
         lr: float = 1e-3,
         lr_d: float = 1e-3,
@@ -97,6 +100,8 @@ class VAEGAN:
     ) -> None:
         if not 0 < gamma < math.inf:
             raise InputError(f"gamma weighs the likelihood in the decoder's loss and is positive, got {gamma}.")
+        if not 0 < prior_weight < math.inf:
+            raise InputError(f"prior_weight weighs L_prior in the encoder's loss and is positive, got {prior_weight}.")
         if not 0 <= ema_decay < 1:
             raise InputError(f"The decay of the averaged decoder is in [0, 1), got ema_decay={ema_decay}.")
         self.device = torch.device(device)
@@ -107,7 +112,7 @@ class VAEGAN:
         with torch.no_grad(), evaluating(self.discriminator):
             features_at(self.discriminator, torch.zeros(1, *discriminator.shape, device=self.device), layer)
         self.latent_dim, self.n_classes = decoder.latent_dim, decoder.n_classes
-        self.layer, self.gamma, self.loss = layer, gamma, get_loss(loss)
+        self.layer, self.gamma, self.prior_weight, self.loss = layer, gamma, prior_weight, get_loss(loss)
         self.ema = AveragedModel(decoder, multi_avg_fn=ema_average(ema_decay)).eval().requires_grad_(False)
         self.optimizer_e = torch.optim.Adam(encoder.parameters(), lr, betas, fused=True)
         self.optimizer_g = torch.optim.Adam(decoder.parameters(), lr, betas, fused=True)
@@ -151,7 +156,7 @@ class VAEGAN:
             prior = gaussian_kl(mean, log_var).mean()
             logits = [self.discriminator(x, labels) for x in (drawn, rebuilt)]
             fooling = torch.stack([self.loss.g(t, t).mean() for t in logits]).sum()
-            encoder_loss, decoder_loss = prior + llike, self.gamma * llike + fooling
+            encoder_loss, decoder_loss = self.prior_weight * prior + llike, self.gamma * llike + fooling
             self._descend(self.encoder, self.optimizer_e, encoder_loss, keep=True)
             self._descend(self.decoder, self.optimizer_g, decoder_loss, keep=False)
         self.optimizer_e.step()
@@ -208,6 +213,7 @@ def build_vae_gan(
     norm: str = "spectral",
     layer: int = 1,
     gamma: float = 0.01,
+    prior_weight: float = 1.0,
     loss: str = "nonsaturating",
     lr: float = 1e-3,
     lr_d: float = 1e-3,
@@ -227,6 +233,7 @@ def build_vae_gan(
         discriminator,
         layer=layer,
         gamma=gamma,
+        prior_weight=prior_weight,
         loss=loss,
         lr=lr,
         lr_d=lr_d,

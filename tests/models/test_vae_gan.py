@@ -41,11 +41,12 @@ def still(**options):
     return model
 
 
-def test_the_three_rules_are_those_of_the_paper():
-    model, (x, y) = still(gamma=0.3), batch()
+@pytest.mark.parametrize("weight", [1.0, 4.0])  # 1 in the paper
+def test_the_three_rules_are_those_of_the_paper(weight):
+    model, (x, y) = still(gamma=0.3, prior_weight=weight), batch()
     prior, llike, gan = written_out(model, x, y)
     expected = {
-        "encoder": torch.autograd.grad(prior + llike, model.encoder.parameters(), retain_graph=True),
+        "encoder": torch.autograd.grad(weight * prior + llike, model.encoder.parameters(), retain_graph=True),
         "decoder": torch.autograd.grad(0.3 * llike - gan, model.decoder.parameters(), retain_graph=True),
     }
     model.generator_step(x, y)
@@ -123,6 +124,8 @@ def test_mistakes_are_told():
         build_vae_gan(layer=3, **SIZES)
     with pytest.raises(InputError, match="positive, got 0"):
         build_vae_gan(gamma=0.0, **SIZES)
+    with pytest.raises(InputError, match=r"prior_weight .* positive, got -1"):
+        build_vae_gan(prior_weight=-1.0, **SIZES)
     model = build_vae_gan(**SIZES)
     with pytest.raises(InputError, match=r"\(N, 3\), got \(1, 5\)"):
         model.sample(torch.zeros(1, 5), torch.zeros(1, dtype=torch.int64))
