@@ -14,6 +14,12 @@ from ganbook.results import Record
 from ganbook.tables import varied
 
 Staged = dict[str, Callable[[], bytes]]
+SCALE_TITLES = {
+    "smoke": "Smoke test (a few steps; proves only that it runs)",
+    "cpu": "CPU (minutes on two cores)",
+    "cpu-long": "CPU, long",
+    "gpu": "GPU",
+}
 RUN_FILES = "results/runs"  # executed notebooks, to be downloaded: no pages
 
 
@@ -35,7 +41,7 @@ def pages(experiment: Experiment, records: Mapping[str, list[Record]], local: Pa
     for scale, found in records.items():
         names = varied(found)
         if found:
-            sections += [f"## Scale {scale}", ""]
+            sections += [f"## {SCALE_TITLES[scale]}", ""]
         for record in found:
             executed = record.folder / EXECUTED
             history = record.history()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from book.tools import gallery
+from book.tools.gallery import SCALE_TITLES
 from book.tools.grid import grids, plain
 from ganbook.batch import RUNS, SCALES, Experiment, Run, plan
 from ganbook.comparison import better, by_variant, paired, ranking
@@ -17,12 +18,6 @@ from ganbook.tables import metrics_of, protocol_text, summary, varied, with_spre
 
 Staged = dict[str, Callable[[], bytes]]
 UPRIGHT = 7  # columns that a page shows side by side
-SCALE_TITLES = {
-    "smoke": "Smoke test (a few steps; proves only that it runs)",
-    "cpu": "CPU (minutes on two cores)",
-    "cpu-long": "CPU, long",
-    "gpu": "GPU",
-}
 
 
 def results(experiments: Mapping[str, Experiment], scale: str, *, local: Path, committed: Path) -> Staged:

@@ -14,6 +14,7 @@ from ganbook.progress import progress
 from ganbook.results import COMPLETE, METRICS, Record, read_record
 
 Staged = dict[str, Callable[[], bytes]]
+ALIKE = ("threads", "machine", "python", "torch")  # said once where all runs agree
 NUMBERS = 3  # of a run, beside the command that gets all of them again
 
 
@@ -36,6 +37,11 @@ def _status(runs: Sequence[Run]) -> str:
     rows = [_status_row(run) for run in runs]
     head = ["notebook", "run", "state", "started (UTC)", "took", "energy", "threads", "machine"]
     head += ["python", "torch", "code"]
+    columns = {name: values for name, *values in zip(head, *rows, strict=True)}
+    same = {name: columns[name][0] for name in ALIKE if len({*columns[name], "–"}) == 2 and "–" not in columns[name]}
+    rows = [[cell for name, cell in zip(head, row, strict=True) if name not in same] for row in rows]
+    shared = f"All of them: {', '.join(f'{name} {value}' for name, value in same.items())}.\n\n" if same else ""
+    head = [name for name in head if name not in same]
     done = sum((run.folder / COMPLETE).is_file() for run in runs)
     return f"""# Execution status
 
@@ -43,7 +49,7 @@ def _status(runs: Sequence[Run]) -> str:
 is done when every code cell ran, no exception was raised and the record was written; papermill's own word is not taken
 for it. Click on a head to sort.
 
-{gallery.sortable(head, rows)}
+{shared}{gallery.sortable(head, rows)}
 
 Energy is measured where the processor's counters may be read, else estimated as 10 W for each busy core. *Code* is the
 digest of the notebook, of the modules of `ganbook` that it imports and of its data: when it changes, the run is made

@@ -166,6 +166,12 @@ def test_the_status_page_tells_when_how_long_and_on_what_and_the_other_one_comma
     row = "| `loss-hinge_seed-0` | done | 2026-11-21 05:00 | 72 s | 0.2 Wh | 1 | Fast &lt;4&gt; | – | 2.13 | `0123"
     assert row in page
     assert "| `loss-hinge_seed-1` | not begun | – |" in page
+    (tmp_path / runs[1].folder).mkdir(parents=True)
+    (tmp_path / runs[1].folder / "run.json").write_text(json.dumps(certificate | {"seconds": 70.0}))
+    anew = status.pages(runs, runs, local=tmp_path / "runs", committed=tmp_path / "none")
+    alike = anew["results/status.md"]().decode()
+    assert "All of them: threads 1, machine Fast &lt;4&gt;, torch 2.13.\n" in alike
+    assert "| 72 s | 0.2 Wh | – | `0123" in alike and "| machine |" not in alike
     page = staged["results/reproduce.md"]().decode()
     assert "| `ganbook reproduce cpu/tiny/loss-hinge_seed-0` | accuracy 0.9 | abcdef0123 + changes |" in page
     assert "| [tiny](../experiments/tiny.ipynb) | `ganbook run notebooks/experiments/tiny.py` |" in page
