@@ -8,6 +8,7 @@ contents, so they are printed once more by themselves and laid over it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup, Tag
+from bs4.element import AttributeValueList
 
 from book.tools.articles import article, mathematics, reading_order, redirect, title
 from book.tools.build import Paths
@@ -46,11 +48,21 @@ SAY = """() => {
 }"""
 SHRINK = """() => {
   for (const table of document.querySelectorAll(".bd-article table")) {
-    const room = table.parentElement.clientWidth;
+    const around = table.parentElement, room = around.clientWidth;
     if (table.offsetWidth > room && room > 0) table.style.zoom = room / table.offsetWidth;
+    const narrow = table.offsetWidth < 0.7 * room && table.rows[0]?.cells.length === 2 && !table.closest("details");
+    if (narrow && table.rows.length > 14 && around.children.length === 1) around.classList.add("halves");
   }
+  for (const formula of document.querySelectorAll(".bd-article mjx-container")) {
+    const set = formula.querySelector("mjx-math"), room = formula.closest("p, li, td, div, dd").clientWidth;
+    if (set && room > 0 && set.offsetWidth > room) formula.style.fontSize = `${(100 * room) / set.offsetWidth}%`;
+  }
+  document.documentElement.classList.add("measured");
 }"""
+GALLERY = "-runs.html"  # every run by itself, to be clicked through: seventy pages on paper
 WIDEST = 9  # columns
+LONG = 16  # lines of code that go over to the next page together
+UNBROKEN = 24  # characters of code in a table's cell that need no place to break
 WIDTH = 642  # pixels between the margins of A4
 NUMBER = """numbers => {
   document.documentElement.classList.add("numbers-only");
@@ -85,8 +97,8 @@ def chapter(html: Path, page: Path) -> Tag:
         still.unwrap()
     for folded in text.select("details"):
         folded["open"] = ""
-    for source in text.select("source"):
-        source.decompose()
+    for useless in text.select("source, label:has(input), input, select, button"):
+        useless.decompose()
     known = set()
     for element in text.select("[id]"):
         if element["id"] in known:
@@ -97,6 +109,11 @@ def chapter(html: Path, page: Path) -> Tag:
     text["id"] = prefix
     for table in text.select("table"):
         turn(table)
+    for code in text.select("td code"):
+        loosen(code)
+    for block in text.select("div.highlight"):
+        if block.get_text().count("\n") <= LONG:
+            block["class"] = AttributeValueList([*block.get_attribute_list("class"), "short"])
     for link in text.select("a[href]"):
         if not _leads_on(str(link["href"])):
             link.unwrap()  # to a file beside the pages
@@ -119,9 +136,17 @@ def turn(table: Tag) -> None:
     table.append(upright)
 
 
+def loosen(code: Tag) -> None:
+    """Let a long word of code in a cell break behind its signs, so that it makes no column wide."""
+    for word in code.find_all(string=lambda text: text is not None and len(text) > UNBROKEN):
+        for piece in re.split(r"(?<=[,./_=])", word):
+            word.insert_before(piece, BeautifulSoup(features="html.parser").new_tag("wbr"))
+        word.extract()
+
+
 def _leads_on(address: str) -> bool:
     path = address.partition("#")[0]
-    return not path or ":" in path or path.endswith(".html")
+    return not path or ":" in path or (path.endswith(".html") and not path.endswith(GALLERY))
 
 
 def _picture(html: Path, page: Path, source: str) -> str:
@@ -163,7 +188,7 @@ def whole(html: Path) -> str:
     Raises:
         DataError: the book is not built.
     """
-    chapters = {page: chapter(html, page) for page in reading_order(html)}
+    chapters = {page: chapter(html, page) for page in reading_order(html) if not page.name.endswith(GALLERY)}
     sheets = (file.relative_to(html) for name in STYLES for file in sorted((html / "_static").glob(name)))
     styles = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets)
     return f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{TITLE}</title>

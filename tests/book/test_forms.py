@@ -155,6 +155,65 @@ def test_a_wide_table_stands_upright_on_paper():
     assert low.get_text() == "1"
 
 
+def test_numbers_of_the_contents_stand_on_the_lines_of_their_chapters(built, browser, tmp_path):
+    reader = pytest.importorskip("pypdf", reason="pypdf is not installed").PdfReader
+    page = built / "theory" / "one.html"
+    before = page.read_text()
+    wide = '<div style="width: 1000px">wider than the paper</div></article>'
+    page.write_text(before.replace("</article>", wide))
+    try:
+        pdf.print_book(built, browser, tmp_path / "book.pdf")
+    finally:
+        page.write_text(before)
+    heights = {}
+
+    def note(text, current, matrix, *_):
+        if text.strip():
+            height = matrix[5] * current[3] + current[5]
+            heights.setdefault(text.strip(), height)
+
+    reader(tmp_path / "book.pdf").pages[1].extract_text(visitor_text=note)
+    assert heights["4"] == pytest.approx(heights["One game"], abs=2)
+
+
+def test_on_paper_there_is_nothing_to_press_and_only_short_code_stays_whole(built):
+    page = built / "theory" / "one.html"
+    before = page.read_text()
+    code = "<div class='highlight'><pre>" + "a\n" * 3 + "</pre></div><div class='highlight'><pre>" + "b\n" * 40
+    pressed = "<label>share <input type='range'></label><button>again</button>"
+    page.write_text(before.replace("</article>", f"{code}</pre></div>{pressed}</article>"))
+    try:
+        text = pdf.chapter(built, page)
+    finally:
+        page.write_text(before)
+    assert [block["class"] for block in text.select("div.highlight")] == [["highlight", "short"], ["highlight"]]
+    assert not text.select("input, button, label")
+
+
+def test_galleries_of_runs_stay_on_the_screen(built):
+    page, gallery = built / "theory" / "one.html", built / "theory" / "one-runs.html"
+    before = page.read_text()
+    following = '<link rel="next" href="one-runs.html" />'
+    gallery.write_text(PAGE.format(macros=MACROS, parts=PARTS, next="", name="runs", body="<h1>Every run</h1>"))
+    link = '<a href="one-runs.html">runs</a></article>'
+    page.write_text(before.replace("<head>", f"<head>{following}").replace("</article>", link))
+    try:
+        book = pdf.whole(built)
+    finally:
+        page.write_text(before)
+        gallery.unlink()
+    assert "Every run" not in book and "one-runs" not in book
+    assert "runs</article>" in book
+
+
+def test_long_code_in_a_cell_may_break_behind_its_signs():
+    soup = BeautifulSoup("<code><span>cpu/gan_mnist/loss-nonsaturating</span> <span>a,b</span></code>", "html.parser")
+    pdf.loosen(soup.code)
+    assert soup.code.get_text() == "cpu/gan_mnist/loss-nonsaturating a,b"
+    assert len(soup.select("wbr")) == 4
+    assert not soup.select("span")[1].select("wbr")
+
+
 def test_forms_of_a_book_that_is_not_built_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match="make book"):
         slides.write(tmp_path)
