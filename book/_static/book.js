@@ -64,9 +64,14 @@ async function setTheRest() {
   reachScrollers();
   const book = window.MathJax?.startup?.document;
   const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 30));
-  for (let few; (few = [...document.querySelectorAll("mjx-lazy")].slice(0, 12)).length && book.lazySet; ) {
+  const asked = new Set();  // each once, should one of them not come
+  const waiting = () => [...document.querySelectorAll("mjx-lazy")].filter((one) => !asked.has(one.dataset.mjxLazy));
+  for (let few; book?.lazySet && (few = waiting().slice(0, 12)).length; ) {
     await new Promise((then) => idle(then, { timeout: 500 }));
-    for (const one of few) book.lazySet.add(one.dataset.mjxLazy);
+    for (const one of few) {
+      asked.add(one.dataset.mjxLazy);
+      book.lazySet.add(one.dataset.mjxLazy);
+    }
     book.lazyHandleSet();
     await book.lazyPromise;
   }
