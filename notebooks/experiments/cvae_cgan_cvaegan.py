@@ -389,7 +389,7 @@ write_record(
 # %% [markdown]
 # ## Longer, and with eighteen classes
 #
-# The runs of scale `cpu-long` train each model by itself for some minutes, so that a row is worth about as much time as another and not as many steps; others see another $\gamma$, or a heavier KL term: $\beta$ in the CVAE, the weight of $L_{\text{prior}}$ in the CVAE-GAN, which is 1 in the paper. That weight matters for samples: the decoder has two kinds of latents to serve, codes of digits and draws from $\mathcal N(0, I)$, and where these lie apart it serves both badly. A heavy one costs what the code knows of the hand. On the *eighteen* classes, emoji by Unicode's
+# The runs of scale `cpu-long` train each model by itself for some minutes; others see another $\gamma$, or a heavier KL term: $\beta$ in the CVAE, the weight of $L_{\text{prior}}$ in the CVAE-GAN, which is 1 in the paper. That weight matters for samples: the decoder has two kinds of latents to serve, codes of digits and draws from $\mathcal N(0, I)$, and where these lie apart it serves both badly. A heavy one costs what the code knows of the hand. On the *eighteen* classes, emoji by Unicode's
 # nine categories and by artist (`emoji` in the tables), the judge reads the category; a set without rows has not been run yet. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
 
 # %% tags=["hide-input"]
