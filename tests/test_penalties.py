@@ -8,7 +8,15 @@ from torch import nn
 
 from ganbook.errors import InputError
 from ganbook.nn import dcgan, mlp
-from ganbook.penalties import PENALTIES, clip_weights, get_penalty, input_gradient, interpolate, norm
+from ganbook.penalties import (
+    PENALTIES,
+    check_weight,
+    clip_weights,
+    get_penalty,
+    input_gradient,
+    interpolate,
+    norm,
+)
 
 SHAPES = [(2,), (7,), (3, 5, 4), (1, 8, 8), (2, 3, 4, 5)]
 GRADIENT_AT = {  # the penalty of a linear critic whose gradient has norm s, from the papers
@@ -267,3 +275,11 @@ def test_refusals():
             clip_weights(mlp.Discriminator(), c)
     with pytest.raises(InputError, match="carry no gradient"):
         input_gradient(lambda x, y: x.detach().sum(1), torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize(("name", "weight"), [("none", 0.5), ("r1", 0.0), ("r1", -1.0), ("none", -1.0)])
+def test_a_penalty_and_its_weight_go_together(name, weight):
+    with pytest.raises(InputError, match=f"penalty='{name}' and penalty_weight={weight} do not go together"):
+        check_weight(name, weight)
+    check_weight("none", 0.0)
+    check_weight("r1", 0.5)
