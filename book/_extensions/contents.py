@@ -26,7 +26,7 @@ def neutral(tree: BeautifulSoup, page: str) -> BeautifulSoup:
         if ":" not in address:
             link["href"] = page if address == "#" else here
     for element in tree.select("a, li, ul"):
-        element["class"] = [name for name in element.get_attribute_list("class") if name and name not in MARKS]
+        element["class"] = [name for name in _classes(element) if name not in MARKS]
         if not element["class"]:
             del element["class"]
     for folded in tree("details"):
@@ -53,16 +53,21 @@ def beside(tree: BeautifulSoup, page: str, address: Callable[[str], str]) -> str
     return str(tree)
 
 
+def _classes(element: Tag) -> list[str]:
+    """Beautiful Soup lists None for an element without any."""
+    return [name for name in element.get_attribute_list("class") if name]
+
+
 def _mark(link: Tag) -> None:
     """The page itself, and what it lies under, unfolded."""
-    link["class"] = ["current", *(name for name in link.get_attribute_list("class") if name)]
+    link["class"] = ["current", *_classes(link)]
     for parent in link.parents:
         if parent.name == "li":
-            parent["class"] = [*(name for name in parent.get_attribute_list("class") if name), "current", "active"]
+            parent["class"] = [*_classes(parent), "current", "active"]
             for folded in parent("details", recursive=False):
                 folded["open"] = "open"
         elif parent.name == "ul":
-            parent["class"] = ["current", *(name for name in parent.get_attribute_list("class") if name)]
+            parent["class"] = ["current", *_classes(parent)]
 
 
 def offer(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:

@@ -57,7 +57,6 @@ SHRINK = """() => {
     const set = formula.querySelector("mjx-math"), room = formula.closest("p, li, td, div, dd").clientWidth;
     if (set && room > 0 && set.offsetWidth > room) formula.style.fontSize = `${(100 * room) / set.offsetWidth}%`;
   }
-  document.documentElement.classList.add("measured");
 }"""
 GALLERY = "-runs.html"  # every run by itself, to be clicked through: seventy pages on paper
 WIDEST = 9  # columns
