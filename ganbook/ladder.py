@@ -27,11 +27,10 @@ from ganbook.experiment import Adapt, build_gan, unlabelled
 from ganbook.models.gan import GAN
 from ganbook.plotting import image_sheet, show_rows
 from ganbook.records import write_record
-from ganbook.results import Record, read_records
+from ganbook.results import KEPT, Record, kept_records
 from ganbook.tables import half_width, with_spread
 from ganbook.training import History, Row, train
 
-COMMITTED = Path(__file__).parent.parent / "book" / "results"
 LOOKED_AT = 256  # samples at each look during training
 SHOWN = 20  # pictures of each variant in the sheet
 SAVE_EVERY = 120.0  # seconds between two checkpoints
@@ -233,7 +232,7 @@ def show_sheet(played: Mapping[str, Played], variants: Mapping[str, Variant]) ->
     return show_rows(image_sheet(torch.cat(list(shown.values())), columns=SHOWN), list(shown))
 
 
-def records_of(experiment: str, *, root: Path = COMMITTED) -> dict[str, dict[str, list[Record]]]:
+def records_of(experiment: str, *, root: Path = KEPT) -> dict[str, dict[str, list[Record]]]:
     """The committed records of a comparison, by scale and variant; the quick scales of the book are left out.
 
     Args:
@@ -241,13 +240,13 @@ def records_of(experiment: str, *, root: Path = COMMITTED) -> dict[str, dict[str
         root: of the records.
     """
     found: dict[str, dict[str, list[Record]]] = {}
-    for record in read_records(root):
-        if record.experiment == experiment and record.scale in ("cpu-long", "gpu"):
-            found.setdefault(record.scale, {}).setdefault(str(record.params.get("variant")), []).append(record)
+    for scale in ("cpu-long", "gpu"):
+        for record in kept_records(experiment, scale, root=root):
+            found.setdefault(scale, {}).setdefault(str(record.params.get("variant")), []).append(record)
     return found
 
 
-def kept_tables(experiment: str, variants: Mapping[str, Variant], *, root: Path = COMMITTED) -> str:
+def kept_tables(experiment: str, variants: Mapping[str, Variant], *, root: Path = KEPT) -> str:
     """`over_seeds` of each scale that has records, with what was run on what; or that nothing has been run yet."""
     parts = []
     for scale, records in records_of(experiment, root=root).items():

@@ -25,6 +25,7 @@ METRICS, PARAMS, ENVIRONMENT = "metrics.json", "params.json", "environment.json"
 HISTORY, SAMPLES = "history.csv", "samples.png"
 COMPLETE = "run.json"  # the certificate that a run came to its end
 COMMITTED = (PARAMS, METRICS, ENVIRONMENT, HISTORY, SAMPLES)  # what of a run folder a committed record keeps
+KEPT = Path(__file__).parent.parent / "book" / "results"  # the committed records
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,21 @@ def read_records(*roots: Path) -> list[Record]:
                 refuse_contradiction(found[record.result_id], record)
             found[record.result_id] = record
     return [found[key] for key in sorted(found)]
+
+
+def kept_records(experiment: str, scale: str = "cpu-long", *, root: Path = KEPT) -> list[Record]:
+    """The committed records of an experiment at one scale, by name; none where nothing has been run yet.
+
+    Args:
+        experiment: as in ``notebooks/experiments.yml``.
+        scale: as there.
+        root: of the records.
+
+    Raises:
+        DataError: one of them is damaged.
+    """
+    folders = [file.parent for file in root.glob(f"{scale}/{experiment}/*/{METRICS}")]
+    return sorted((read_record(folder) for folder in folders), key=lambda record: record.result_id)
 
 
 def refuse_contradiction(one: Record, other: Record) -> None:

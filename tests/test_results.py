@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ganbook.errors import DataError, InputError
-from ganbook.results import read_record, read_records
+from ganbook.results import kept_records, read_record, read_records
 from ganbook.sources import digest
 from ganbook.tables import protocol_text, runs_table, summary, varied, with_spread
 
@@ -79,6 +79,17 @@ def test_of_two_roots_the_later_counts(tmp_path):
     record(tmp_path / "runs", accuracy=0.9)
     found = read_records(tmp_path / "committed", tmp_path / "runs", tmp_path / "absent")
     assert [r.metrics["accuracy"] for r in found] == [0.9, 0.2]
+
+
+def test_kept_records_are_those_of_one_experiment_at_one_scale(tmp_path):
+    for seed in (1, 0):
+        record(tmp_path, seed=seed, scale="cpu-long", accuracy=seed)
+    record(tmp_path, scale="cpu", accuracy=5)
+    (tmp_path / "cpu-long" / "other" / "seed-0").mkdir(parents=True)
+    (tmp_path / "cpu-long" / "other" / "seed-0" / "metrics.json").write_text("damaged")
+    assert [r.metrics["accuracy"] for r in kept_records("tiny", root=tmp_path)] == [0, 1]
+    assert [r.metrics["accuracy"] for r in kept_records("tiny", "cpu", root=tmp_path)] == [5]
+    assert kept_records("absent", root=tmp_path) == []
 
 
 def certify(folder, accuracy, *, sources="same", device="cpu"):

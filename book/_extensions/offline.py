@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pybtex.plugin import find_plugin, register_plugin
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -27,6 +28,11 @@ def stay_local(app: Sphinx, config: Config) -> None:
     config.nb_ipywidgets_js = {}  # type: ignore[attr-defined]
     config.html_static_path.append("_vendor")
     config.templates_path.insert(0, "_templates")  # before the theme's own, whose order is not ours
+
+
+def know_backend() -> None:
+    """For each citation pybtex would look through all installed packages for the one that writes docutils' nodes."""
+    register_plugin("pybtex.backends", "docutils", find_plugin("pybtex.backends", "docutils"), force=True)
 
 
 def lighten(head: str) -> str:
@@ -60,6 +66,7 @@ def unplug_thebe(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx; this extension comes last, when all others have registered theirs."""
     unplug_thebe(app)
+    know_backend()
     app.connect("config-inited", stay_local, priority=900)
     app.connect("html-page-context", offer_lighten)
     app.connect("build-finished", drop_idle)

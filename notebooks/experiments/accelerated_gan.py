@@ -37,7 +37,6 @@
 
 # %% tags=["hide-input"]
 import time
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,7 +44,6 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-import ganbook
 from ganbook import data
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.samples import Target, drawn
@@ -57,7 +55,7 @@ from ganbook.nn import dcgan
 from ganbook.nn.autoencoders import start_from
 from ganbook.plotting import image_sheet
 from ganbook.records import folder_for, write_record
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.tables import half_width, with_spread
 from ganbook.training import train
 
@@ -309,8 +307,7 @@ def answer(rows, goal):
     return "mostly yes" if faster > len(rows) / 2 else "for some starts" if faster > slower else f"not shown, but slower for {slower} of {len(rows)}" if slower > faster else "as often as not"
 
 
-KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
-records = [r for r in read_records(KEPT) if r.experiment == "accelerated_gan" and r.scale == "cpu-long"]
+records = kept_records("accelerated_gan")
 if not records:
     display(Markdown("*The records of the grid are not there yet, so there is no verdict.*"))
 for clock, unit in (("seconds", "seconds saved, pretraining included"), ("step", "generator steps saved")) if records else ():

@@ -43,7 +43,6 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-import ganbook
 from ganbook import data
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.samples import Target, drawn
@@ -55,7 +54,7 @@ from ganbook.nn.autoencoders import DenseDecoder, DenseEncoder
 from ganbook.plotting import image_sheet
 from ganbook.pretrained import dcgan_networks, save_networks
 from ganbook.records import folder_for, write_record
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -232,8 +231,7 @@ if bound_steps:
 
 # %% tags=["hide-input"]
 PUBLISHED = -89.9  # Rezende & Mohamed (2015), table 1, diagonal covariance
-KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
-measured_long = [r for r in read_records(KEPT) if r.experiment == "autoencoders_mnist" and r.scale == "cpu-long" and "elbo" in r.metrics]
+measured_long = [r for r in kept_records("autoencoders_mnist") if "elbo" in r.metrics]
 for steps_made, draws, values in [(r.params["bound_steps"], r.params["bound_draws"], r.metrics) for r in measured_long] or ([(bound_steps, bound_draws, likelihood_found)] if likelihood_found else []):
     bound = values["log_likelihood_bound"]
     off = (PUBLISHED - bound) / abs(PUBLISHED)  # positive: worse

@@ -43,7 +43,7 @@ from IPython.display import Markdown, display
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from ganbook import data, ladder
+from ganbook import data
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.samples import Target, drawn
 from ganbook.experiment import choose_device, environment
@@ -55,7 +55,7 @@ from ganbook.nn.judge import Judge
 from ganbook.nn.layers import ConditionalBatchNorm2d
 from ganbook.plotting import image_sheet, show_sheet
 from ganbook.records import folder_for, write_record
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -335,7 +335,7 @@ write_record(
 # Longer runs (`make experiments SCALE=cpu-long ONLY=conditional_gan`), whose records are kept in this repository: means and 95% intervals over the seeds.
 
 # %% tags=["hide-input"]
-kept = [r for r in read_records(ladder.COMMITTED) if (r.experiment, r.scale) == ("conditional_gan", "cpu-long")]
+kept = kept_records("conditional_gan")
 
 
 def column(name, what):

@@ -58,7 +58,6 @@ import torch
 from IPython.display import Image, Markdown, display
 from torch.nn.functional import one_hot
 
-import ganbook
 from ganbook import data, ladder
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.photographs import PhotographTarget
@@ -72,7 +71,7 @@ from ganbook.nn import dcgan
 from ganbook.plotting import image_sheet, save_animation
 from ganbook.pretrained import dcgan_networks, save_networks
 from ganbook.records import folder_for, write_record
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -393,8 +392,7 @@ write_record(
 # nine categories and by artist (`emoji` in the tables), the judge reads the category; a set without rows has not been run yet. (EMNIST's letters, once they are there with `ganbook data fetch emnist` and `ganbook judge emnist`, take `dataset=emnist`.)
 
 # %% tags=["hide-input"]
-KEPT = Path(ganbook.__file__).parent.parent / "book" / "results"
-records = [r for r in read_records(KEPT) if r.experiment == "cvae_cgan_cvaegan" and r.scale == "cpu-long"]
+records = kept_records("cvae_cgan_cvaegan")
 records.sort(key=lambda r: (r.params["dataset"] != "mnist", -r.params["steps"], -r.params["gamma"]))
 long = []
 for r in records:

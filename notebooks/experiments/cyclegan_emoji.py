@@ -51,7 +51,6 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-import ganbook
 from ganbook import data
 from ganbook.checkpoint import write_atomically
 from ganbook.config import notebook_parameters
@@ -64,7 +63,7 @@ from ganbook.metrics import Moments, frechet_from_moments
 from ganbook.models.translation import CycleGAN
 from ganbook.nn.translation import PatchDiscriminator, ResNetGenerator
 from ganbook.plotting import image_sheet
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.schedules import schedule
 from ganbook.training import train
 
@@ -274,9 +273,7 @@ if PAIRED:
 # on the same held-out emoji.
 
 # %% tags=["hide-input"]
-COMMITTED = Path(ganbook.__file__).parent.parent / "book" / "results"
-long = [r for r in read_records(COMMITTED) if r.scale == "cpu-long"]
-kept, paired_runs = ([r for r in long if r.experiment == name] for name in ("cyclegan_emoji", "pix2pix_emoji"))
+kept, paired_runs = kept_records("cyclegan_emoji"), kept_records("pix2pix_emoji")
 
 
 def written(records, name, what, digits):

@@ -48,7 +48,6 @@ import torch
 from IPython.display import Markdown, display
 from scipy.stats import t as student
 
-import ganbook
 from ganbook import data, plotting
 from ganbook.checkpoint import write_atomically
 from ganbook.config import Config, notebook_parameters
@@ -60,7 +59,7 @@ from ganbook.metrics import Moments, frechet_from_moments
 from ganbook.models.gan import GAN
 from ganbook.nn.advice import Advice, Discriminator, Generator
 from ganbook.plotting import image_sheet
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -291,8 +290,7 @@ def between(row: dict) -> str:
     return "–" if np.isnan(row["low"]) else f"{row['low']:.2f} … {row['high']:.2f}"
 
 
-ROOT = Path(ganbook.__file__).parent.parent
-kept = [r for r in read_records(ROOT / "book" / "results") if r.experiment == "dcgan_tips" and r.scale == "cpu-long"]
+kept = kept_records("dcgan_tips")
 rows = [r.history().assign(seed=r.params["seed"]) for r in kept] or [pd.DataFrame(results.values()).assign(seed=seed)]
 records = pd.concat(rows, ignore_index=True)
 by_seed = records.pivot(index="seed", columns="variant", values="fd")

@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-from ganbook import ladder
 from ganbook.config import notebook_parameters
 from ganbook.evaluation.samples import Target
 from ganbook.experiment import choose_device, environment
@@ -43,7 +42,7 @@ from ganbook.models.latent import invert, lerp, path_length, regression_directio
 from ganbook.plotting import image_sheet, show_sheet
 from ganbook.pretrained import load_generator
 from ganbook.records import folder_for, write_record
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.tables import half_width, with_spread
 
 # %% [markdown]
@@ -409,7 +408,7 @@ write_record(
 # The generator is the shipped one; a seed draws the latents, the pictures to invert and the groups. Longer runs (`make experiments SCALE=cpu-long ONLY=latent_space`), whose records are kept in this repository: means, and half the width of Student's 95% interval.
 
 # %% tags=["hide-input"]
-kept = [r for r in read_records(ladder.COMMITTED) if (r.experiment, r.scale) == ("latent_space", "cpu-long")]
+kept = kept_records("latent_space")
 
 
 def over_seeds(*names):

@@ -42,7 +42,6 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-import ganbook
 from ganbook import data
 from ganbook.checkpoint import write_atomically
 from ganbook.config import notebook_parameters
@@ -53,7 +52,7 @@ from ganbook.metrics import Moments, frechet_from_moments
 from ganbook.models.translation import Pix2Pix
 from ganbook.nn.translation import PatchDiscriminator, UNet
 from ganbook.plotting import image_sheet
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.schedules import schedule
 from ganbook.training import train
 
@@ -283,8 +282,7 @@ write_json(OUT / "metrics.json", {**metrics, "truth_judge_accuracy": truth_read,
 # in brackets the smallest and the largest.
 
 # %% tags=["hide-input"]
-COMMITTED = Path(ganbook.__file__).parent.parent / "book" / "results"
-kept = [r for r in read_records(COMMITTED) if (r.experiment, r.scale) == ("mask_gan", "cpu-long")]
+kept = kept_records("mask_gan")
 
 
 def written(name, what, digits):

@@ -59,7 +59,6 @@ import torch
 from IPython.display import Image, Markdown, display
 from PIL import Image as Picture
 
-import ganbook
 from ganbook import plotting
 from ganbook.config import notebook_parameters
 from ganbook.experiment import choose_device, default_folder, environment, write_json
@@ -68,7 +67,7 @@ from ganbook.metrics.modes import captured_modes_expected, high_quality_ceiling,
 from ganbook.models import coverage
 from ganbook.models.coverage import Comparison, batches, build, covered, covered_digits, sample, set_rates
 from ganbook.plotting import image_sheet, save_animation
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -273,8 +272,7 @@ PUBLISHED = {  # (target, method): captured, high quality, reverse KL, where
     ("stacked_mnist", "wgan_gp"): [("959", "–", "0.73", "Huang et al.")],
     ("stacked_mnist", "rpgan"): [("1000", "–", "0.078", "Huang et al.")],
 }
-COMMITTED = Path(ganbook.__file__).parent.parent / "book" / "results"
-records = [r for r in read_records(COMMITTED) if (r.experiment, r.scale) == ("mode_collapse", "cpu-long")]
+records = kept_records("mode_collapse")
 
 
 def mean(values, digits, percent=False):

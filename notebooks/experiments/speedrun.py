@@ -57,7 +57,6 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy.stats import t as student
 
-import ganbook
 from ganbook import data
 from ganbook.checkpoint import write_atomically
 from ganbook.config import Config, notebook_parameters
@@ -68,7 +67,7 @@ from ganbook.evaluation.protocol import metric_name
 from ganbook.experiment import build_gan, choose_device, default_folder, environment, write_json
 from ganbook.metrics import frechet_from_moments
 from ganbook.plotting import image_sheet
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.speedrun import race, reached
 
 # %% [markdown]
@@ -279,11 +278,7 @@ def interval(values):
 
 def standing(scale, task):
     """Rows of one scale: each entry, for each distance the time and how many seeds reached it."""
-    kept = [
-        r
-        for r in read_records(Path(ganbook.__file__).parent.parent / "book" / "results")
-        if r.experiment == "speedrun" and r.scale == scale and r.params["dataset"] == task
-    ]
+    kept = [r for r in kept_records("speedrun", scale) if r.params["dataset"] == task]
     if not kept:
         return [[scale, task, name, "*pending*", "", ""] for name in RECIPES[task]]
     rows = []

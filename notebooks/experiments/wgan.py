@@ -50,7 +50,6 @@ from scipy.stats import spearmanr
 from scipy.stats import t as student
 from torch import nn
 
-import ganbook
 from ganbook import data
 from ganbook.checkpoint import write_atomically
 from ganbook.config import Config, notebook_parameters
@@ -63,7 +62,7 @@ from ganbook.metrics import Moments, frechet_from_moments
 from ganbook.metrics.bootstrap import bootstrap_interval
 from ganbook.penalties import clip_weights, input_gradient, interpolate, norm, wgan_gp
 from ganbook.plotting import image_sheet
-from ganbook.results import read_records
+from ganbook.results import kept_records
 from ganbook.training import train
 
 # %% [markdown]
@@ -307,8 +306,7 @@ def fisher(r):
     return np.arctanh(np.clip(r, -0.999, 0.999))
 
 
-ROOT = Path(ganbook.__file__).parent.parent
-kept = [r for r in read_records(ROOT / "book" / "results") if r.experiment == "wgan" and r.scale == "cpu-long"]
+kept = kept_records("wgan")
 runs = [(r.history(), r.metrics) for r in kept] or [(seen, metrics)]
 FD = metric_name("frechet", kept[0].protocol["n_fake"] if kept else n_eval, "mnist-judge")
 over_seeds, correlated = [], {}
