@@ -12,6 +12,9 @@ endif
 batch = $(BIN)/python -m book.tools.batch $(1) $(SCALE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(ONLY),only=$(ONLY))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
+# Some hundred Python processes begin with importing PyTorch: compiled once, or by each of them (Docker images set this).
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help book pdf epub slides test lab experiments notebooks check lock clean
 

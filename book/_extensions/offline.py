@@ -30,9 +30,10 @@ def stay_local(app: Sphinx, config: Config) -> None:
     config.templates_path.insert(0, "_templates")  # before the theme's own, whose order is not ours
 
 
-def know_backend() -> None:
-    """For each citation pybtex would look through all installed packages for the one that writes docutils' nodes."""
-    register_plugin("pybtex.backends", "docutils", find_plugin("pybtex.backends", "docutils"), force=True)
+def know_backends() -> None:
+    """For each citation pybtex would look through all installed packages for the one that writes it."""
+    for name in ("docutils", "plaintext"):
+        register_plugin("pybtex.backends", name, find_plugin("pybtex.backends", name), force=True)
 
 
 def lighten(head: str) -> str:
@@ -66,7 +67,7 @@ def unplug_thebe(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx; this extension comes last, when all others have registered theirs."""
     unplug_thebe(app)
-    know_backend()
+    know_backends()
     app.connect("config-inited", stay_local, priority=900)
     app.connect("html-page-context", offer_lighten)
     app.connect("build-finished", drop_idle)
