@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -35,39 +35,47 @@ def neutral(tree: BeautifulSoup, page: str) -> BeautifulSoup:
 
 
 def beside(tree: BeautifulSoup, page: str, address: Callable[[str], str]) -> str:
-    """The list with the marks of a page.
+    """The list with the marks of a page. The tree is changed, written and changed back: a copy would take longer.
 
     Args:
         tree: from `neutral`.
         page: its name.
         address: from that page to one of another name.
     """
-    tree = copy.copy(tree)
+    before: list[tuple[Tag, dict[str, Any]]] = []
+
+    def change(element: Tag, **attributes: object) -> None:
+        before.append((element, dict(element.attrs)))
+        element.attrs |= attributes
+
     for link in tree("a"):
         name = str(link["href"])
         if name == page:
-            link["href"] = "#"
-            _mark(link)
+            change(link, href="#")
+            for element, attributes in _marks(link):
+                change(element, **attributes)
         elif ":" not in name:
-            link["href"] = address(name)
-    return str(tree)
+            change(link, href=address(name))
+    text = str(tree)
+    for element, attributes in reversed(before):
+        element.attrs = attributes
+    return text
+
+
+def _marks(link: Tag) -> Iterator[tuple[Tag, dict[str, object]]]:
+    """What changes where the page itself is listed, and what it lies under, unfolded."""
+    yield link, {"class": ["current", *_classes(link)]}
+    for parent in link.parents:
+        if parent.name == "li":
+            yield parent, {"class": [*_classes(parent), "current", "active"]}
+            yield from ((folded, {"open": "open"}) for folded in parent("details", recursive=False))
+        elif parent.name == "ul":
+            yield parent, {"class": ["current", *_classes(parent)]}
 
 
 def _classes(element: Tag) -> list[str]:
     """Beautiful Soup lists None for an element without any."""
     return [name for name in element.get_attribute_list("class") if name]
-
-
-def _mark(link: Tag) -> None:
-    """The page itself, and what it lies under, unfolded."""
-    link["class"] = ["current", *_classes(link)]
-    for parent in link.parents:
-        if parent.name == "li":
-            parent["class"] = [*_classes(parent), "current", "active"]
-            for folded in parent("details", recursive=False):
-                folded["open"] = "open"
-        elif parent.name == "ul":
-            parent["class"] = ["current", *_classes(parent)]
 
 
 def offer(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:

@@ -37,16 +37,7 @@ def reading_minutes(doctree: nodes.document) -> int:
 
 def prose_minutes(doctree: nodes.document) -> int:
     """Minutes for a page's paragraphs alone, without its tables, pictures, entries and code."""
-    aside = (
-        nodes.table,
-        nodes.figure,
-        nodes.definition_list,
-        nodes.field_list,
-        nodes.bullet_list,
-        nodes.Admonition,
-        desc,
-    )
-    paragraphs = [p for p in doctree.findall(nodes.paragraph) if not any(isinstance(a, aside) for a in above(p))]
+    paragraphs = [p for p in doctree.findall(nodes.paragraph) if not any(isinstance(a, ASIDE) for a in above(p))]
     return max(1, round(sum(len(p.astext().split()) for p in paragraphs) / WORDS_A_MINUTE))
 
 

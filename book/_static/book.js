@@ -5,7 +5,7 @@ if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined
 
 // What scrolls by itself can be scrolled with the keyboard too.
 function reachScrollers() {
-  for (const box of document.querySelectorAll(".bd-article :is(table, pre, .math, mjx-container, .cell_output)")) {
+  for (const box of document.querySelectorAll(".bd-article :is(table, pre, .math, mjx-container, .cell_output, figure)")) {
     if (box.scrollWidth > box.clientWidth + 1 && !box.hasAttribute("tabindex")) box.tabIndex = 0;
   }
 }

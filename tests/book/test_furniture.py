@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from docutils import nodes
 from docutils.core import publish_doctree
 
 from book.tools.measure import CHAPTER_MEGABYTES, SITE_MEGABYTES, weights
@@ -20,7 +21,7 @@ def extension(name: str):
     return module
 
 
-furniture, docstrings = extension("furniture"), extension("docstrings")
+furniture, docstrings, typography = extension("furniture"), extension("docstrings"), extension("typography")
 
 
 def test_without_a_repository_nothing_leads_there():
@@ -248,3 +249,17 @@ def test_no_page_carries_the_environment_of_the_whole_book(html):
     kept = {path: path.stat().st_size for path in (html.parent / ".doctrees").rglob("*.doctree")}
     assert kept
     assert max(kept.values()) < 2_500_000, max(kept, key=kept.__getitem__)
+
+
+def test_a_formula_keeps_what_touches_it():
+    page = publish_doctree("A set (:math:`a`, of :math:`b`-th :math:`c`\\ s), :math:`d` – :math:`e`.")
+    typography.bind(None, page, "page")
+    bound = [node.astext() for node in page.findall(nodes.inline) if "unbroken" in node["classes"]]
+    assert bound == ["(a,", "b-t", "cs", "e."]
+    assert page.astext() == "A set (a, of b-th cs), d – e."
+
+
+def test_the_blank_before_a_link_in_a_title_is_not_underlined():
+    title = nodes.title("", "Solution to", nodes.reference("", " Exercise 3"))
+    typography.space(None, nodes.section("", title), "page")
+    assert [child.astext() for child in title] == ["Solution to", " ", "Exercise 3"]
