@@ -116,10 +116,12 @@ print("of the 16 functions of two bits one neuron computes 14, all but XOR and i
 #
 # ({cite:t}`werbos1974beyond`; {cite:t}`rumelhart1986learning`.) For one example let $\delta_\ell=\partial\mathcal L/\partial z_\ell$, a vector as long as $z_\ell$. Then, with $\odot$ the product entry by entry,
 #
-# $$ \delta_L=\phi'(z_L)\odot\frac{\partial\mathcal L}{\partial a_L},\qquad
-#    \delta_\ell=\phi'(z_\ell)\odot W_{\ell+1}^{\mathsf T}\delta_{\ell+1},\qquad
-#    \frac{\partial\mathcal L}{\partial W_\ell}=\delta_\ell\,a_{\ell-1}^{\mathsf T},\qquad
-#    \frac{\partial\mathcal L}{\partial b_\ell}=\delta_\ell. $$ (eq-nn-backprop)
+# $$ \begin{aligned}
+#    \delta_L&=\phi'(z_L)\odot\frac{\partial\mathcal L}{\partial a_L},&
+#    \delta_\ell&=\phi'(z_\ell)\odot W_{\ell+1}^{\mathsf T}\delta_{\ell+1},\\
+#    \frac{\partial\mathcal L}{\partial W_\ell}&=\delta_\ell\,a_{\ell-1}^{\mathsf T},&
+#    \frac{\partial\mathcal L}{\partial b_\ell}&=\delta_\ell.
+#    \end{aligned} $$ (eq-nn-backprop)
 # ````
 #
 # ````{prf:proof}
@@ -175,7 +177,7 @@ print("every gradient of the hand-written sweep is automatic differentiation's: 
 # | loss | on one example | gradient | target |
 # |---|---|---|---|
 # | squared error (MSE) | $(\hat y-y)^2$ | $2(\hat y-y)$ | $y\in\mathbb R$ |
-# | squared logarithmic error (MSLE) | $\bigl(\log(1+\hat y)-\log(1+y)\bigr)^2$ | $\dfrac{2\,(\log(1+\hat y)-\log(1+y))}{1+\hat y}$ | $y>-1$ |
+# | squared logarithmic error (MSLE) | $\Delta^2$ with $\Delta=\log\frac{1+\hat y}{1+y}$ | $\dfrac{2\Delta}{1+\hat y}$ | $y>-1$ |
 # | binary cross-entropy | $-y\log\sigma(t)-(1-y)\log(1-\sigma(t))$ | $\sigma(t)-y$ | $y\in[0,1]$ |
 # | cross-entropy | $-\sum_iy_i\log\operatorname{softmax}(t)_i$ | $\operatorname{softmax}(t)-y$ | one-hot, or probabilities |
 # | hinge | $\max(0,1-yt)$ | $-y$ if $yt<1$, else $0$ | $y\in\{-1,1\}$ |
@@ -279,7 +281,7 @@ plt.show()
 # For a fixed $x$ let $y$ be random. The expected loss is smallest
 #
 # 1. for squared error at $\hat y=\mathbb E\,y$; for MSLE at $\hat y=\exp\bigl(\mathbb E\log(1+y)\bigr)-1$;
-# 2. for cross-entropy at $\operatorname{softmax}(t)_i=P(\text{class }i)$, for the binary one at $\sigma(t)=P(\text{yes})$;
+# 2. for cross-entropy at $\operatorname{softmax}(t)_i=P(\text{class }i)$, for the binary one at $\sigma(t)=P(\text{yes})$, if these are positive and in the binary case less than $1$;
 # 3. for hinge, with $P(y=1)=r$ strictly between $0$ and $1$, at $t=1$ if $r>\frac12$, at $t=-1$ if $r<\frac12$.
 # ````
 #
@@ -395,7 +397,7 @@ def gradients_through(phi, s2, depth=30, width=128, batch=64):
 
 depths = {name: gradients_through(phi, s2) for name, (phi, s2, _) in ACTIVATIONS.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Length of the gradient that reaches each of 30 layers, relative to the last one (dots), and the rule of thumb with the measured mean of $\\phi'^2$ (lines). The sigmoid loses about a factor of four a layer.", "name": "fig-nn-depth"}, "image": {"alt": "Gradient length on a logarithmic axis against the layer, from thirty back to one: flat for ReLU and LeakyReLU, falling gently for tanh, and falling in a steep straight line by some seventeen powers of ten for the sigmoid; dots lie on the predicted lines."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Length of the gradient that reaches each of 30 layers, relative to the last one (dots), and the rule of thumb with the measured mean of $\\phi'^2$ (lines). The sigmoid loses about a factor of four a layer.", "name": "fig-nn-depth"}, "image": {"alt": "Gradient length on a logarithmic axis against the layer, from thirty back to one: flat for ReLU and LeakyReLU, falling gently for tanh, and falling in a steep straight line by some eighteen powers of ten for the sigmoid; dots lie on the predicted lines."}}
 figure, axis = plt.subplots(figsize=(6.8, 3.2), layout="constrained")
 layers = torch.arange(1, 31)
 for name, (_, s2, color) in ACTIVATIONS.items():
@@ -533,7 +535,7 @@ print("ten groups found without labels do far better than chance, and worse than
 # ## Overfitting and five answers to it
 #
 # A network with more parameters than examples can learn the examples by heart, accidents included. What counts is the error on new ones. Here it is made visible: 300 digits for a network with some 26,000 parameters, and a fifth of the labels drawn anew at random, as by a careless annotator. Of the rest of the
-# training set, 1,000 digits serve as *validation* set, for choices; the *test* set is looked at once, at the end.
+# training set, 1,000 digits serve as *validation* set, for choices; the *test* set chooses nothing, it is only reported.
 #
 # **L2 and L1.** A penalty on the weights, $\lambda\sum w^2$ or $\lambda\sum|w|$, is added to the loss.
 #
@@ -601,7 +603,7 @@ assert torch.allclose(v.T @ ridge, kappa / (kappa + 0.1) * (v.T @ best))
 print("shrinkage, soft threshold, dropout over all masks, descent step by step and ridge are as the formulas say: yes")
 
 # %% [markdown]
-# Now the digits. One hidden layer of 128 ReLU neurons, Adam, all 300 examples in each step, three seeds. Each seed also draws its own wrong labels.
+# Now the digits. One hidden layer of 128 ReLU neurons, Adam, all 300 examples in each step, three seeds; L2 with $\lambda=0.02$, L1 with $\lambda=0.003$, dropout of the hidden layer with $r=0.8$. Each seed also draws its own wrong labels.
 
 # %%
 N_TRAIN = 300
@@ -729,7 +731,7 @@ print("the folds are disjoint and cover all; the weight they choose is within 10
 # ## Seventy years on a line
 #
 # {cite:t}`mcculloch1943logical` described nerve cells as logic. {cite:t}`hebb1949organization` proposed that learning is the strengthening of connections between cells that are active together, {cite:t}`rosenblatt1958perceptron` built a machine, the *perceptron*, that learned by a rule
-# of this kind (the last exercise proves that it does), and {cite:t}`minsky1969perceptrons` set out what one layer cannot do, {prf:ref}`prop-nn-xor` among it. Interest fell until {cite:t}`werbos1974beyond` and, widely read at last, {cite:t}`rumelhart1986learning` trained several layers by back-propagation. Convolutional networks read
+# of this kind (the last exercise proves that it does), and {cite:t}`minsky1969perceptrons` set out what one layer cannot do, {prf:ref}`prop-nn-xor` among it. Interest fell. {cite:t}`werbos1974beyond` described back-propagation, almost unnoticed; {cite:t}`rumelhart1986learning`, widely read, trained several layers by it. Convolutional networks read
 # handwriting {cite:p}`lecun1998gradient` and, once graphics cards gave them the power, won at photographs {cite:p}`krizhevsky2012imagenet`. In 2014 two networks were set against each other {cite:p}`goodfellow2014generative`; to reverse a classifier's gradient so that another part of the network deceives it was used for adapting
 # to new domains by {cite:t}`ganin2015unsupervised` at nearly the same time.
 
@@ -775,7 +777,7 @@ plt.show()
 # ```{admonition} What can go wrong
 # :class: warning
 # - **Softmax or sigmoid twice.** PyTorch's `cross_entropy` and `binary_cross_entropy_with_logits` want logits. Given probabilities they still train, slowly.
-# - **`log(sigmoid(t))` typed as it stands.** For $t<-100$ or so single precision gives $-\infty$ and the gradient is lost; softplus is the same function and safe.
+# - **`log(sigmoid(t))` typed as it stands.** Below about $t=-88$ single precision gives $-\infty$, and a gradient that is not a number; softplus is the same function and safe.
 # - **Hinge with labels 0 and 1.** With $y=0$ the loss is $1$ whatever the network says, and its gradient zero. The labels are $\pm1$.
 # - **Dropout left on.** Forgetting `eval()` makes answers random, forgetting `train()` turns the regularisation off.
 # - **L2 with Adam.** The gradient of the penalty is rescaled like every other; `AdamW` decays the weights outside of it {cite:p}`loshchilov2019decoupled`.

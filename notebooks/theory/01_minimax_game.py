@@ -180,9 +180,10 @@ for name in ("minimax", "nonsaturating"):
     logits = discriminator(generator(torch.randn(4096, 1))).flatten()
     grads = torch.autograd.grad(LOSSES[name].g(logits, logits).mean(), tuple(generator.parameters()))
     gradient[name] = torch.cat([g.flatten() for g in grads]).norm().item()
+median = f"{logits.median().item():.1f}".replace("-", "−")
 display(
     Markdown(
-        f"The discriminator gives the fakes a median logit of {logits.median().item():.1f}. The gradient at the generator's "
+        f"The discriminator gives the fakes a median logit of {median}. The gradient at the generator's "
         f"weights has length {gradient['minimax']:.2g} under the saturating loss and {gradient['nonsaturating']:.2g} under the "
         f"non-saturating one: {gradient['nonsaturating'] / gradient['minimax']:,.0f} times as long."
     )
@@ -347,7 +348,7 @@ rows = [(value_at_optimum(gaussian(grid, s), gaussian(grid, 0)), jsd(gaussian(gr
 table = "| distance of the means | $C(G)$ | $-\\log 4 + 2\\,$JSD | JSD / $\\log 2$ |\n|---|---|---|---|\n"
 table += "\n".join(
     f"| {s:g} | {c:.6f} | {-math.log(4) + 2 * j:.6f} | {j / math.log(2):.4f} |" for s, (c, j) in zip(shifts, rows)
-)
+).replace("-", "−")
 display(Markdown(table))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -405,7 +406,7 @@ moments = (0, 60, 150, 300, 600)
 average_g, average_d, states = play(snapshots=moments)
 states["end"] = (average_g, average_d)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The data's density (filled), the generator's samples (line) and the discriminator's probability of real (dashed) at six moments. At the end the densities coincide and the discriminator says one half wherever there are data.", "name": "fig-minimax-meet"}, "image": {"alt": "Six panels: the generator's histogram starts as a narrow peak near zero, moves right and becomes the data's bell curve, while the dashed discriminator curve flattens at one half."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The data's density (filled), the generator's samples (line) and the discriminator's probability of real (dashed) at six moments. At the end the densities nearly coincide and the discriminator says about one half wherever there are data. The generator's first peaks are cut off.", "name": "fig-minimax-meet"}, "image": {"alt": "Six panels: the generator's histogram starts as a narrow peak near zero, moves right and becomes the data's bell curve, while the dashed discriminator curve flattens at one half."}}
 x = torch.linspace(-1.5, 6, 300)[:, None]
 figure, axes = plt.subplots(2, 3, figsize=(9, 4.6), layout="constrained", sharex=True, sharey=True)
 with torch.no_grad():
@@ -416,6 +417,8 @@ with torch.no_grad():
         axis.plot(x, torch.sigmoid(d(x)), "--", color=DISCRIMINATOR, label="σ(D)")
         axis.set(title="end (averaged)" if step == "end" else f"step {step}", ylim=(0, 1.05))
 axes[0, 0].legend(frameon=False, loc="upper right", fontsize=8)
+figure.supxlabel("x", fontsize=9)
+figure.supylabel("density; σ(D)", fontsize=9)
 plt.show()
 
 # %%
@@ -433,7 +436,7 @@ def distances(generator, discriminator, n=100_000):
 (start_w1, _), (end_w1, end_doubt) = distances(*states[0]), distances(average_g, average_d)
 display(
     Markdown(
-        f"The Wasserstein-1 distance between samples and data fell from **{start_w1:.2f}** to **{end_w1:.3f}**. On the "
+        f"The Wasserstein-1 distance, the mean distance between sorted samples and the data's quantiles ([a later chapter](05_wasserstein) is about it), fell from **{start_w1:.2f}** to **{end_w1:.3f}**. On the "
         f"central 99% of the data the discriminator's probability stays within **{end_doubt:.3f}** of ½."
     )
 )
@@ -448,10 +451,10 @@ print("the distance fell to less than a twentieth, and D is within 0.05 of 1/2 o
 # :class: warning
 # - **Sigmoid twice.** A discriminator that ends in a sigmoid *and* is given a loss on logits still trains, badly. Here
 #   $D$ returns logits, always.
-# - **`log(1 - sigmoid(t))` typed as it stands** overflows to $-\infty$ or loses its gradient for large $|t|$; softplus
-#   does not.
+# - **`log(1 - sigmoid(t))` typed as it stands** is $-\infty$ in single precision for logits of twenty, and its gradient
+#   not a number; softplus is the same function and safe.
 # - **"Minimax" that is not.** Many libraries offer a loss of that name whose generator is the non-saturating one.
-#   {numref}`fig-minimax-saturation` tells them apart in one line of code.
+#   The derivative at a very negative logit tells them apart ({numref}`fig-minimax-saturation`): zero or minus one.
 # - **Reading the losses as progress.** At the optimum the discriminator's loss is $\log 4 \approx 1.386$, and a loss far
 #   below says only that $D$ is ahead.
 # ```

@@ -18,7 +18,7 @@
 # :class: tip
 # - why networks for pictures convolve: nothing else that is linear treats all places alike;
 # - why a linear layer can follow a translation but not ignore it, and what the Fourier transform does about that, too well;
-# - a convolutional network whose filters are not learned: Mallat's scattering transform, written out in thirty lines;
+# - a convolutional network whose filters are not learned: Mallat's scattering transform, written out in forty lines;
 # - what it keeps and what it ignores, proven and measured: energy, translations, deformations;
 # - what such prior knowledge is worth when there are few labels.
 #
@@ -27,7 +27,10 @@
 #
 # In this chapter a picture $x$ has $n\times n$ pixels $x(u)$, $u\in\mathbb Z_n^2$, on a torus: what leaves on the right comes back on the left. $T_cx(u)=x(u-c)$ is the picture moved by $c$, and $\delta$ is the picture of one white pixel at the origin. *Convolution* and the *Fourier transform* are
 #
-# $$ (x\star k)(u)=\sum_{v}x(v)\,k(u-v),\qquad \hat x(\omega)=\sum_u x(u)\,e^{-2\pi i\,\omega\cdot u/n},\qquad \lVert x\rVert^2=\sum_u|x(u)|^2=\frac1{n^2}\sum_\omega|\hat x(\omega)|^2. $$ (eq-scat-conv)
+# $$ \begin{aligned}
+#    (x\star k)(u)&=\sum_{v}x(v)\,k(u-v),\qquad\hat x(\omega)=\sum_u x(u)\,e^{-2\pi i\,\omega\cdot u/n},\\
+#    \lVert x\rVert^2&=\sum_u|x(u)|^2=\frac1{n^2}\sum_\omega|\hat x(\omega)|^2.
+#    \end{aligned} $$ (eq-scat-conv)
 #
 # The frequencies $\omega$ run through $\mathbb Z_n^2$ as well. The last equality (Parseval's) and the way back, $x(u)=\frac1{n^2}\sum_\omega\hat x(\omega)\,e^{2\pi i\,\omega\cdot u/n}$, hold because two different waves are orthogonal: $\sum_ue^{2\pi i(\omega-\omega')\cdot u/n}$ is a product of two geometric sums, zero unless $\omega=\omega'$ and then $n^2$.
 
@@ -107,7 +110,7 @@ print(
 )
 
 # %% [markdown]
-# Real layers keep the property only in part. Whatever acts on each pixel alone (an activation, a bias, a $1\times1$ convolution) commutes with every translation, and so does a stack of such layers. A stride of $s$ keeps every $s$-th pixel and commutes with the translations by multiples of $s$ alone
+# Real layers keep the property only in part. Whatever acts on each pixel alone (an activation, a bias, a $1\times1$ convolution) commutes with every translation, and so does a stack of such layers. A stride of $s$ keeps every $s$-th pixel and follows the translations by multiples of $s$ alone: $s$ pixels before are one behind
 # {cite:p}`zhang2019making`; padding with zeros breaks the torus and shows a network where the border is.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -165,7 +168,7 @@ with torch.no_grad():
 # Here $\hat z$ is the Fourier integral over the plane, $\omega$ in radians a pixel. Up to a factor, $|\hat z_\xi(\omega)|=e^{-\sigma^2\lvert\omega-\xi\rvert^2/2}$. Two such bumps, $b$ and $b'$, at a distance $d$ of length $\lvert d\rvert=\varepsilon\lvert\xi\rvert$ have equal norms and the scalar product $\langle b,b'\rangle=\int e^{-\sigma^2\lvert\omega\rvert^2/2}e^{-\sigma^2\lvert\omega-d\rvert^2/2}\,d\omega=e^{-\sigma^2\lvert d\rvert^2/4}\,\lVert b\rVert^2$, because $\lvert\omega\rvert^2+\lvert\omega-d\rvert^2=2\lvert\omega-\frac d2\rvert^2+\frac12\lvert d\rvert^2$. And $\lVert b-b'\rVert^2=2\lVert b\rVert^2-2\langle b,b'\rangle$.
 # ````
 #
-# The factor $\sigma\lvert\xi\rvert$ counts the waves in the window. With many of them a stretch of a few per cent moves the bump off itself, and the two spectra are as different as two without a common frequency: $\sqrt2$ times the length of one. The way out: blur the frequency axis, and the more the higher the frequency, so that $\varepsilon\lvert\xi\rvert$ stays within
+# The factor $\sigma\lvert\xi\rvert$ is, up to a factor, the number of waves in the window. With many of them a stretch of a few per cent moves the bump off itself, and the two spectra are as different as two without a common frequency: $\sqrt2$ times the length of one. The way out: blur the frequency axis, and the more the higher the frequency, so that $\varepsilon\lvert\xi\rvert$ stays within
 # the blur. Filters with a width *proportional* to their frequency are wavelets.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -198,13 +201,16 @@ print("a stretch changes it as the proposition says:", max(abs(a - b) for a, b i
 # %% [markdown]
 # ## The scattering transform
 #
-# A *Morlet wavelet* is a wave in a Gaussian window, made to have mean zero; turned by $L$ angles $\theta$ and stretched to $J$ scales $2^j$, $j=0,\dots,J-1$:
+# A *Morlet wavelet* is a wave in a Gaussian window, made to have mean zero; turned by $L$ angles $\theta$, the multiples of $\pi/L$ on half a circle (for a real picture the other half has the same moduli), and stretched to $J$ scales $2^j$, $j=0,\dots,J-1$:
 #
 # $$ \psi(u)=\frac{s}{2\pi\sigma^2}\,e^{-(u_1^2+s^2u_2^2)/2\sigma^2}\bigl(e^{i\xi u_1}-\beta\bigr),\qquad \psi_{j,\theta}(u)=2^{-2j}\,\psi(2^{-j}R_{-\theta}u), $$ (eq-scat-morlet)
 #
 # with $\sigma=0.8$, $\xi=\frac34\pi$, $s=4/L$, the rotation $R_\theta$, and $\beta$ such that $\sum_u\psi(u)=0$. Beside them stands one Gaussian $\phi_J$ of width $\sigma_J=0.8\cdot2^{J-1}$ and sum one. The *scattering coefficients* {cite:p}`mallat2012group,bruna2013invariant` are, with $\lambda=(j,\theta)$,
 #
-# $$ S^0x=x\star\phi_J,\qquad S^1[\lambda_1]x=\bigl|x\star\psi_{\lambda_1}\bigr|\star\phi_J,\qquad S^2[\lambda_1,\lambda_2]x=\bigl|\,|x\star\psi_{\lambda_1}|\star\psi_{\lambda_2}\bigr|\star\phi_J,\quad j_2>j_1, $$ (eq-scat-def)
+# $$ \begin{aligned}
+#    S^0x&=x\star\phi_J,\qquad S^1[\lambda_1]x=\bigl|x\star\psi_{\lambda_1}\bigr|\star\phi_J,\\
+#    S^2[\lambda_1,\lambda_2]x&=\bigl|\,|x\star\psi_{\lambda_1}|\star\psi_{\lambda_2}\bigr|\star\phi_J,\quad j_2>j_1,
+#    \end{aligned} $$ (eq-scat-def)
 #
 # sampled every $2^J$ pixels: a convolutional network of two layers with the modulus as activation and mean pooling at the end, and with nothing to learn. Each ingredient has its reason.
 #
@@ -294,7 +300,7 @@ for J, L, i in ((2, 8, 0), (3, 6, 1)):
     assert (ours - theirs).norm() < 1e-4 * theirs.norm()  # Kymatio divides by 3.1415 in place of π
 print("all coefficients of two digits, orders 0 to 2, are Kymatio's to one part in ten thousand: yes")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: real parts of the filters for three scales (rows) and four of eight angles, and below them $\\phi_J$. Middle: where each filter's spectrum is half its height, over the frequencies of a picture; those of the opposite half are the same filters for a real picture. Right: a digit and its coefficients with $J=3$, $L=8$: order 0, order 1 summed over scales for each angle, order 2 summed over all.", "name": "fig-scat-filters"}, "image": {"alt": "A grid of small wave patterns that grow by rows and turn by columns; a fan of ellipses that covers half of a disc around the zero frequency, larger at the rim; a handwritten digit beside coarse maps of its coefficients."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: real parts of the filters for three scales (rows) and four of eight angles, and below them $\\phi_J$. Middle: where each filter's spectrum is half its height, over the frequencies of a picture (blue, orange, green from the finest scale to the coarsest; dashed $\\phi_J$); those of the opposite half are the same filters for a real picture. Right: a digit and its coefficients with $J=3$, $L=8$: order 0, order 1 summed over scales for each angle, order 2 summed over all.", "name": "fig-scat-filters"}, "image": {"alt": "A grid of small wave patterns that grow by rows and turn by columns; a fan of ellipses that covers half of a disc around the zero frequency, larger at the rim; a handwritten digit beside coarse maps of its coefficients."}}
 phi, psi = bank(32, 3, 8)
 figure = plt.figure(figsize=(10, 3.7), layout="constrained")
 filters, bands, example = figure.subfigures(1, 3, width_ratios=(1, 1, 1.1))
@@ -330,6 +336,7 @@ for i, axis in enumerate(axes[1:].flat):
     )
 for axis, title in zip(axes[0], ("digit", "order 0", "order 2", "")):
     axis.set_title(title, fontsize=9)
+axes[1, 0].set_title("order 1", fontsize=9)
 for axis in axes.flat:
     axis.set(xticks=[], yticks=[])
     axis.set_visible(bool(axis.images))
@@ -363,7 +370,7 @@ plt.show()
 # with equality if $A=1$. The modulus changes no norm. Put $f=U[p]x$ for each path of length $m$ and sum: $\lVert S^mx\rVert^2+\lVert U^{m+1}x\rVert^2\le\lVert U^mx\rVert^2$, again with equality if $A=1$; sum over $m=0,\dots,M-1$, with $\lVert U^0x\rVert=\lVert x\rVert$. For two pictures put $f=U[p]x-U[p]y$, which is real too, and use $\bigl\lvert\lvert a\rvert-\lvert b\rvert\bigr\rvert\le\lvert a-b\rvert$.
 # ````
 #
-# The bank above has $A\le1$, but not $A=1$; divided by $\sqrt{A(\omega)}$ it has.
+# With $L=4$ the bank above has $A\le1$, with $L=8$ it goes slightly above; neither has $A=1$. Divided by $\sqrt{A(\omega)}$ it has.
 
 
 # %%
@@ -387,7 +394,7 @@ def cascade(x, phi, psi, M):
 PAPER = pad(test.double(), (2, 2, 2, 2))  # 32 × 32, with white around
 phi, psi = bank(32, 3, 4)
 A = energy_at(phi, psi)
-assert A.max() < 1 + 1e-9
+assert A.max() < 1 + 1e-9 and 1 < energy_at(*bank(32, 3, 8)).max() < 1.05
 tight = phi / A.sqrt(), psi / A.sqrt()
 noise = torch.rand(4, 32, 32, dtype=torch.float64)
 pairs = [(PAPER[0], PAPER[1]), (PAPER[2], move(PAPER[2], (1, 2))), (noise[0], noise[1]), (PAPER[3], noise[2])]
@@ -448,7 +455,7 @@ for J in (1, 2, 3, 4):
 print("both bounds hold for four widths and four translations: yes")
 
 # %% [markdown]
-# A *deformation* moves each pixel by its own $\tau(u)$: $x_\tau(u)=x(u-\tau(u))$. {cite:t}`mallat2012group` proves what the wavelets were chosen for: for the transform on the plane there is a constant $C$ with
+# A *deformation* moves each pixel by its own $\tau(u)$: $x_\tau(u)=x(u-\tau(u))$. {cite:t}`mallat2012group` proves what the wavelets were chosen for: for the transform on the plane there is a constant $C$ such that for every smooth $\tau$ with $\sup_u\lvert\nabla\tau(u)\rvert\le\frac12$
 #
 # $$ \lVert Sx_\tau-Sx\rVert\le C\,\Bigl(2^{-J}\sup_u\lvert\tau(u)\rvert+\sup_u\lvert\nabla\tau(u)\rvert+\cdots\Bigr)\,\lVert Ux\rVert, $$ (eq-scat-deform)
 #
@@ -491,7 +498,7 @@ for name, represent in REPRESENTATIONS.items():
     shift[name] = [far(represent(move(papers, (0, c))), straight) / unit for c in SHIFTS]
     bent[name] = [far(represent(bend(papers, s, torch.Generator().manual_seed(0))), straight) / unit for s in BENDS]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What a change of the picture does to three representations. Left: a wave packet whose wave is shortened, relative to the packet; the grey line is {eq}`eq-scat-fourier`. Middle and right: digits that are moved and bent, in units of the distance between different digits. Scattering with $J=3$, $L=4$.", "name": "fig-scat-stability"}, "image": {"alt": "Three panels of rising curves. Left, the Fourier modulus climbs at once to the square root of two, scattering much more slowly. Middle, the Fourier modulus stays at zero, scattering rises slowly, pixels fast. Right, scattering is the lowest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What a change of the picture does to three representations. Left: a wave packet whose wave is shortened, relative to the packet; the grey line is the root of {eq}`eq-scat-fourier`, and the curve of the pixels lies on that of the Fourier modulus. Middle and right: digits that are moved and bent, in units of the distance between different digits. Scattering with $J=3$, $L=4$.", "name": "fig-scat-stability"}, "image": {"alt": "Three panels of rising curves. Left, the Fourier modulus climbs at once to the square root of two, scattering much more slowly. Middle, the Fourier modulus stays at zero, scattering rises slowly, pixels fast. Right, scattering is the lowest."}}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.1), layout="constrained")
 axes[0].plot(EPSILONS, said, color="0.7", linewidth=4)
 for name, (style, colour) in STYLES.items():
@@ -529,7 +536,7 @@ print(
 )
 
 # %% [markdown]
-# To bends the transform is the most patient of the three. To translations it is patient within a few pixels and not beyond: at $2^J$ it tells two places apart as surely as pixels do, and in a smoother way. How far a thing may move and be the same is what $J$ decides; the Fourier modulus has no such choice, and pays for its perfect patience in the two outer panels.
+# To bends the transform is the most patient of the three. To translations it is patient within a few pixels and not beyond: at $2^J$ it already changes more than pixels do. How far a thing may move and be the same is what $J$ decides; the Fourier modulus has no such choice, and pays for its perfect patience in the two outer panels.
 #
 # ## Few labels
 #
@@ -594,7 +601,7 @@ for row, count in enumerate(COUNTS):
         for name, answer in methods.items():
             accuracy[name][row, draw] = (answer(chosen).argmax(1) == test_labels).float().mean()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy on 800 test digits against the number of labelled ones: means of five draws of the labelled digits and their 95% t-intervals. The same draws for all three; scattering with $J=3$, $L=4$.", "name": "fig-scat-labels"}, "image": {"alt": "Three rising curves with error bars over 10, 30, 100 and 300 labels on a logarithmic axis; the one of scattering is the highest."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy on 800 test digits against the number of labelled ones: means of five draws of the labelled digits and their 95% t-intervals. The same draws for all three; scattering with $J=3$, $L=4$.", "name": "fig-scat-labels"}, "image": {"alt": "Three rising curves with error bars over 10, 30, 100 and 300 labels on a logarithmic axis; the one of scattering is the highest from 30 on, and at 10 the error bars overlap."}}
 T95 = 2.776  # 97.5% quantile of Student's t with four degrees of freedom
 figure, axis = plt.subplots(figsize=(6.4, 3.3), layout="constrained")
 for (name, values), (marker, colour), offset in zip(
@@ -736,12 +743,12 @@ assert (psi[0] * phi).abs().max() < 0.06 and psi[0].abs().max() > 0.9
 # %% [markdown]
 # ```{exercise}
 # :label: ex-scat-sparse
-# Two pictures: one white pixel, and noise with independent pixels of variance $1/n^2$, so that both have the expected norm 1 and flat spectra. The Fourier modulus cannot tell their kind. Why can order 1?
+# Two pictures: one white pixel, and noise with independent pixels of variance $1/n^2$, so that for both the expected square of the Fourier modulus is $1$ at every frequency. A power spectrum cannot tell their kind. Why can order 1?
 # ```
 #
 # ````{solution} ex-scat-sparse
 # :class: dropdown
-# By {prf:ref}`thm-scat-energy`'s bookkeeping the *squares* of $|x\star\psi|$ sum to nearly the same for both. But order 1 averages the modulus itself, and for given sum of squares the average is the larger the more evenly the values are spread: little for one spot, much for noise. Averages of $|x\star\psi|$ measure sparsity.
+# By {prf:ref}`thm-scat-energy`'s bookkeeping the *squares* of $|x\star\psi|$ sum to the same in expectation. But order 1 averages the modulus itself, and for given sum of squares the average is the larger the more evenly the values are spread: little for one spot, much for noise. Averages of $|x\star\psi|$ measure sparsity.
 # ````
 
 # %% tags=["hide-cell"]

@@ -61,7 +61,10 @@ started = time.perf_counter()
 #
 # For every law $q(z\mid x)$ with a density that is positive only where $p(z)\,p_\theta(x\mid z)$ is,
 #
-# $$ \log p_\theta(x)=\underbrace{\mathbb E_{q}\log p_\theta(x\mid z)-\mathrm{KL}\bigl[q(z\mid x)\,\|\,p(z)\bigr]}_{\mathrm{ELBO}(q)}+\mathrm{KL}\bigl[q(z\mid x)\,\|\,p_\theta(z\mid x)\bigr]. $$ (eq-ae-elbo)
+# $$ \begin{aligned}
+#    \log p_\theta(x)&=\mathrm{ELBO}(q)+\mathrm{KL}\bigl[q(z\mid x)\,\|\,p_\theta(z\mid x)\bigr],\\
+#    \mathrm{ELBO}(q)&=\mathbb E_{q}\log p_\theta(x\mid z)-\mathrm{KL}\bigl[q(z\mid x)\,\|\,p(z)\bigr].
+#    \end{aligned} $$ (eq-ae-elbo)
 #
 # Hence $\mathrm{ELBO}(q)\le\log p_\theta(x)$, with equality if and only if $q$ is the posterior $p_\theta(z\mid x)$.
 # ````
@@ -142,7 +145,7 @@ print("the formula, the library's function, torch's and Monte Carlo agree: yes")
 # $\frac14\sigma^2\,\mathbb E\lVert\varepsilon\rVert^4\varepsilon_i^2=\frac{\sigma^2}{4d}\,\mathbb E\lVert\varepsilon\rVert^6$, by symmetry among the coordinates; and $\mathbb E\lVert\varepsilon\rVert^6=d(d+2)(d+4)$, the third moment of a $\chi^2$ law.
 # ````
 #
-# It grows with the square of the dimension, for $f$ as a whole enters the gradient of every coordinate. (Baselines reduce it; the derivative of $f$ is better than any.)
+# It grows with the square of the dimension, for $f$ as a whole enters the gradient of every coordinate. (A constant baseline brings it down to the order of $d$, {prf:ref}`ex-ae-variance`. For a rugged $f$, whose slope is large where its values are not, the order can be reversed.)
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 DIMS = (1, 2, 4, 8, 16, 32, 64)
@@ -316,7 +319,7 @@ for objective in ("AE", "VAE", "WAE"):
         codes[objective] = reparameterise(mean, log_var, rng) if objective == "VAE" else mean
         made[objective] = decoder(prior)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top: codes of the data (blue) and draws from the prior (grey). Bottom: the data (grey) and what the decoders make of draws from the prior (orange). The plain autoencoder reconstructs every cluster, but its prior draws land between them. The other two spread their codes over the prior, and pay with bridges, which a continuous decoder must draw between clusters. The WAE closes the gaps less well: a batch's MMD hardly sees them.", "name": "fig-ae-plane"}, "image": {"alt": "Two rows of three scatter plots. AE: codes in islands around the prior, samples in the middle of the ring of clusters. VAE and WAE: codes over the prior's disc, samples mostly on the ring, with bridges between the clusters."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top: codes of the data (blue) and draws from the prior (grey). Bottom: the data (grey) and what the decoders make of draws from the prior (orange). The plain autoencoder's codes are islands, and its prior draws land between the clusters. The VAE spreads its codes over most of the prior; the WAE's lie in streaks through it, whose gaps a batch's MMD hardly sees. Both pay with bridges, which a continuous decoder must draw between clusters.", "name": "fig-ae-plane"}, "image": {"alt": "Two rows of three scatter plots. AE: codes in islands around the prior, samples in the middle of the ring of clusters. VAE and WAE: codes over the prior's disc, samples mostly on the ring, with bridges between the clusters."}}
 figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.4), layout="constrained")
 for column, objective in enumerate(codes):
     top, bottom = axes[:, column]
@@ -325,6 +328,8 @@ for column, objective in enumerate(codes):
     top.set_title(objective)
     bottom.scatter(*test.T, s=8, color="0.75", linewidths=0)
     bottom.scatter(*made[objective].T, s=3, color=FAKE, linewidths=0)
+    reach = 1.05 * max(z.abs().max().item() for z in (prior, *codes.values()))
+    top.set(xlim=(-reach, reach), ylim=(-reach, reach))
     bottom.set(xlim=(-4, 4), ylim=(-4, 4))
 for axis in axes.flat:
     axis.set(aspect="equal", xticks=[], yticks=[])
@@ -335,7 +340,7 @@ modes = 2 * torch.stack([torch.arange(8).mul(math.pi / 4).cos(), torch.arange(8)
 near = {name: (torch.cdist(points, modes).amin(1) < 0.6).double().mean().item() for name, points in made.items()}
 apart = {name: mmd2(prior, z, kernel=imq(4.0)) for name, z in codes.items()}
 assert apart["AE"] > 5 * max(apart["VAE"], apart["WAE"]) and min(near["VAE"], near["WAE"]) > near["AE"]
-print("the AE's codes are at least 5 times farther from the prior than the others':", apart["AE"] > 5 * max(apart["VAE"], apart["WAE"]))
+print("the AE's codes have at least 5 times the MMD² to the prior that the others' have:", apart["AE"] > 5 * max(apart["VAE"], apart["WAE"]))
 print("of prior draws, VAE and WAE send a larger share to the clusters than the AE:", min(near["VAE"], near["WAE"]) > near["AE"])
 
 # %% tags=["hide-input"]
@@ -354,7 +359,7 @@ display(Markdown(f"| | MMD² of codes and prior | samples within 0.6 of a cluste
 # $$ \widehat{\mathrm{MMD}}{}^2=\frac1{n(n-1)}\sum_{i\ne j}\bigl[k(z_i,z_j)+k(z'_i,z'_j)\bigr]-\frac2{n^2}\sum_{i,j}k(z_i,z'_j). $$ (eq-ae-mmd)
 #
 # Its expectation is $\mathrm{MMD}^2$ ([a later chapter](12_evaluation) proves it, {prf:ref}`thm-eval-unbiased`), zero for equal laws, and so it is negative about half the time there; the form with $i=j$ is never negative and has a bias of order $1/n$, which a penalty would push against for ever.
-# How good is it at *seeing* a mismatch, on a batch? Call it seen if the estimate exceeds 95% of what it would be were both samples of one law: relabel all $2n$ draws at random, again and again. The share of trials in which a mismatch is seen is the test's *power*.
+# How good is it at *seeing* a mismatch, on a batch? Call it seen if the estimate is larger than 95% of the values it takes when all $2n$ draws are relabelled at random, again and again, as if both samples were of one law. The share of trials in which a mismatch is seen is the test's *power*.
 
 
 # %%
@@ -388,13 +393,13 @@ def shifted(z, by):
 
 powers = {(d, name): [power(lambda z, by=by: shifted(z, by), d, kernel(d)) for by in SHIFTS] for d in (2, 16) for name, kernel in KERNELS.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Power of the MMD test with two samples of 64, against codes whose mean is shifted in one coordinate. Without a shift it should be 5% (grey). The same shift is harder to see among 16 coordinates, and hardest for the kernel whose width does not grow with the dimension: to it all draws are far apart.", "name": "fig-ae-power"}, "image": {"alt": "Two panels, 2 and 16 dimensions. Share of mismatches seen against the shift, for three kernels: it rises from one in twenty to certainty, later in 16 dimensions, and last for the narrow kernel."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Power of the MMD test with two samples of 64, against codes whose mean is shifted in one coordinate. Without a shift it should be 5% (grey). The same shift is harder to see among 16 coordinates, and hardest for the kernel whose width does not grow with the dimension: to it all draws are far apart. The curves of the other two nearly coincide.", "name": "fig-ae-power"}, "image": {"alt": "Two panels, 2 and 16 dimensions. Share of mismatches seen against the shift, for three kernels: it rises from one in twenty to certainty, later in 16 dimensions, and last for the narrow kernel."}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
 for axis, d in zip(axes, (2, 16)):
     for name, style in zip(KERNELS, ("-o", "--s", ":^")):
         axis.plot(SHIFTS, powers[d, name], style, label=name, markersize=4)
     axis.axhline(0.05, color="0.6", linewidth=0.8)
-    axis.set(title=f"{d} dimensions", xlabel="shift of the mean")
+    axis.set(title=f"{d} dimensions", xlabel="shift of the mean, standard deviations")
     axis.grid(alpha=0.3)
 axes[0].set_ylabel("power")
 axes[0].legend(frameon=False)
@@ -466,8 +471,8 @@ print("encoder, decoder and discriminator each receive the gradient of their own
 # %% [markdown]
 # ```{admonition} What can go wrong
 # :class: warning
-# - **A sum taken as a mean.** $-\log p(x\mid z)$ is a *sum* over pixels. Averaged over them instead, the KL term weighs as many times more as there are pixels, and the code is ignored.
-# - **A likelihood compared with another.** Nats of a Bernoulli, of a Gaussian with a fixed variance and of one with a learned variance {cite:p}`rybkin2021simple` are in different units of measure; the ELBOs of two of them cannot be compared.
+# - **A sum taken as a mean.** $-\log p(x\mid z)$ is a *sum* over pixels. Averaged over them instead, the KL term is multiplied, in effect, by the number of pixels, and the code is ignored.
+# - **A likelihood compared with another.** A Bernoulli's nats are log-probabilities, a Gaussian's are log-densities, which change with the unit of the pixels: ELBOs of the two cannot be compared. Those of Gaussians with a fixed and with a learned variance {cite:p}`rybkin2021simple` can, if the constant of the fixed one was kept for each pixel.
 # - **A good mean of the codes' law, and a bad law.** MMD on a batch sees a gross mismatch and misses a fine one: look at the codes.
 # - **A conditional model with a marginal penalty.** That all codes together fill the prior does not mean that those of each class do, and a conditional decoder is sampled class by class. The CWAE of this book compares the joint law of code and label.
 # ```
@@ -513,7 +518,7 @@ for beta, variance in ((4.0, 0.5), (0.1, 0.03)):
 #
 # ````{solution} ex-ae-variance
 # :class: dropdown
-# The estimate is $\bigl(\frac12\sigma^2\lVert\varepsilon\rVert^2+b\bigr)\varepsilon_i/\sigma$. Its second moment is $\frac14\sigma^2(d+2)(d+4)+b(d+2)+b^2/\sigma^2$, smallest at $b=-\frac12\sigma^2(d+2)$, where it is $\frac14\sigma^2(d+2)(d+4-d-2)=\frac12\sigma^2(d+2)$. A baseline turns the square of the dimension into the dimension; reparameterisation needs neither.
+# The estimate is $\bigl(\frac12\sigma^2\lVert\varepsilon\rVert^2+b\bigr)\varepsilon_i/\sigma$. Its second moment is $\frac14\sigma^2(d+2)(d+4)+b(d+2)+b^2/\sigma^2$, smallest at $b=-\frac12\sigma^2(d+2)$, where it is $\frac14\sigma^2(d+2)(d+4-d-2)=\frac12\sigma^2(d+2)$. A baseline turns the square of the dimension into the dimension; reparameterisation does not grow with it at all.
 # ````
 
 # %% tags=["hide-cell"]

@@ -52,9 +52,9 @@
       values.dots([[logit, d(0, logit)]], "plain", 4);
       w.read([
         ["generator's loss", show(g(0, logit)), "fake"],
-        ["its slope", show(gFake(0, logit)), "fake"],
+        ["generator's slope", show(gFake(0, logit)), "fake"],
         ["discriminator's loss, real logit 0", show(d(0, logit)), "plain"],
-        ["its slope", show(dFake(0, logit)), "plain"],
+        ["discriminator's slope", show(dFake(0, logit)), "plain"],
       ]);
     });
   });
