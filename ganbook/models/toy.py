@@ -92,6 +92,9 @@ def gauss_hermite(points: int) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]
     return torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
 
 
+UNDECIDED = {"lsgan": 0.5, "fgan_kl": 1.0}  # the best logit where real and fake are equally likely; else 0
+
+
 def dirac_gan(
     loss: str = "minimax",
     *,
@@ -101,9 +104,10 @@ def dirac_gan(
     dim: int = 1,
     points: int = 20,
 ) -> Game:
-    """The Dirac-GAN: real data at 0, fake data at θ, ``D(x) = ψ·x``, all in `dim` dimensions (Mescheder et al. 2018).
+    """The Dirac-GAN: real data at 0, fake data at θ, ``D(x) = t* + ψ·x`` in `dim` dimensions (Mescheder et al. 2018).
 
-    The paper's discriminator is large on fake data: its ψ is minus ours, and its f(t) is ``-softplus(-t)``.
+    t* is the logit of a discriminator that cannot decide, 0 for most losses (`UNDECIDED`). The paper's discriminator is
+    large on fake data: its ψ is minus ours, and its f(t) is ``-softplus(-t)``.
 
     Args:
         noise_std: σ of instance noise on real and fake data, integrated by quadrature with `points` nodes a side; in
@@ -124,7 +128,7 @@ def dirac_gan(
         weights = torch.outer(node_weights, node_weights).flatten()
     return adversarial_game(
         lambda theta: theta + fake_noise,
-        lambda psi, x: x @ psi,
+        lambda psi, x: UNDECIDED.get(loss, 0.0) + x @ psi,
         real,
         n_theta=dim,
         loss=loss,

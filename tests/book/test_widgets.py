@@ -92,7 +92,9 @@ def test_losses_and_their_slopes(js, name):
 
 
 @pytest.mark.parametrize("order", ["simultaneous", "alternating"])
-@pytest.mark.parametrize(("loss", "gamma"), [("minimax", 0.0), ("nonsaturating", 0.8), ("wasserstein", 0.3)])
+@pytest.mark.parametrize(
+    ("loss", "gamma"), [("minimax", 0.0), ("nonsaturating", 0.8), ("wasserstein", 0.3), ("lsgan", 0.0)]
+)
 def test_the_dirac_gan_moves_alike(js, loss, gamma, order):
     game = toy.dirac_gan(loss, penalty="r1" if gamma else "none", penalty_weight=gamma)
     state = torch.tensor([1.0, 0.2], dtype=DOUBLE)

@@ -8,6 +8,7 @@ import torch
 
 from ganbook.errors import InputError
 from ganbook.losses import F_GAN_LOSSES, LOSSES
+from ganbook.models import toy
 from ganbook.models.toy import (
     alternating,
     dirac_gan,
@@ -25,15 +26,15 @@ from ganbook.penalties import PENALTIES
 ALL_LOSSES = {**LOSSES, **F_GAN_LOSSES}
 ORIGIN = torch.zeros(2, dtype=torch.float64)
 START = torch.tensor([1.0, -1.0], dtype=torch.float64)  # Mescheder's θ = ψ = 1: his ψ has the other sign
-# -f'(0) for each player: how hard a logit of a fake sample at 0 is pushed down by D and up by G
+# -f'(t*) for each player: how hard the logit of a fake sample at 0 is pushed down by D and up by G
 PUSH = {
     "minimax": (0.5, 0.5),
     "nonsaturating": (0.5, 0.5),
-    "lsgan": (0.0, 1.0),
+    "lsgan": (0.5, 0.5),
     "hinge": (1.0, 1.0),
     "wasserstein": (1.0, 1.0),
     "rpgan": (0.5, 0.5),
-    "fgan_kl": (math.exp(-1), math.exp(-1)),
+    "fgan_kl": (1.0, 1.0),
     "fgan_reverse_kl": (1.0, 1.0),
     "fgan_pearson": (1.0, 1.0),
     "fgan_squared_hellinger": (1.0, 1.0),
@@ -84,6 +85,13 @@ def test_the_field_is_minus_the_slope_of_each_players_own_loss(name):
         down[i] -= e
         slopes.append((loss(*game.split(up)) - loss(*game.split(down))).item() / (2 * e))
     assert vector_field(game, x).tolist() == pytest.approx([-s for s in slopes], abs=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name, loss in ALL_LOSSES.items() if not loss.relativistic])
+def test_a_constant_discriminator_at_its_best_answers_the_balanced_logit(name):
+    balanced = torch.tensor([toy.UNDECIDED.get(name, 0.0)], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(ALL_LOSSES[name].d(balanced, balanced).sum(), balanced)
+    assert slope.item() == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ALL_LOSSES)
@@ -181,7 +189,7 @@ def test_each_half_of_an_alternating_step_moves_one_player():
     assert after[0].item() == pytest.approx((x[0] + h * answer[0]).item())
 
 
-@pytest.mark.parametrize("name", [name for name in ALL_LOSSES if name != "lsgan"])
+@pytest.mark.parametrize("name", ALL_LOSSES)
 @pytest.mark.parametrize("h", [0.1, 0.5])
 def test_foreseeing_one_step_of_the_discriminator_makes_the_equilibrium_attract(name, h):
     """θ' = θ + hb(ψ' - haθ), ψ' = ψ - haθ, so that det = 1 - h²ab and |λ| = √(1 - h²ab), where alternating has 1."""

@@ -102,7 +102,8 @@
 
   /** ganbook.models.toy.vector_field of dirac_gan(loss, penalty="r1", penalty_weight=gamma) at (θ, ψ). */
   function diracField([theta, psi], { loss = "minimax", gamma = 0 } = {}) {
-    const [real, fake] = [0, psi * theta]; // D(x) = ψ·x, data at 0, fake at θ
+    const real = loss === "lsgan" ? 0.5 : 0; // D(x) = t* + ψ·x, data at 0, fake at θ
+    const fake = real + psi * theta;
     const pair = losses[loss];
     return [-pair.gFake(real, fake) * psi, -pair.dFake(real, fake) * theta - gamma * psi];
   }
