@@ -59,9 +59,9 @@ started = time.perf_counter()
 #
 # $$ J=\begin{pmatrix}-\nabla^2_{\theta_G\theta_G}V&-\nabla^2_{\theta_G\theta_D}V\\\phantom{-}\nabla^2_{\theta_D\theta_G}V&\phantom{-}\nabla^2_{\theta_D\theta_D}V\end{pmatrix}, $$ (eq-dyn-jacobian)
 #
-# and its off-diagonal blocks are *antisymmetric* to one another: a rotation. Three ways of following $v$ will be compared:
-# the *gradient flow* $\dot x=v(x)$, which is training with infinitely small steps; *simultaneous* steps $x\leftarrow x+h\,v(x)$; and
-# *alternating* steps, in which the second player already sees the first one's move, as in {prf:ref}`alg-gan`.
+# and its off-diagonal blocks are *antisymmetric* to one another: a rotation. Four ways of following $v$ will be compared:
+# the *gradient flow* $\dot x=v(x)$, which is training with infinitely small steps; *simultaneous* steps $x\leftarrow x+h\,v(x)$;
+# *alternating* steps, in which the second player already sees the first one's move, as in {prf:ref}`alg-gan`; and *extragradient* steps, $x\leftarrow x+h\,v(x+h\,v(x))$, which look ahead (more of them under *Momentum*).
 #
 # ````{prf:theorem} Eigenvalues decide
 # :label: thm-dyn-eigenvalues
@@ -174,7 +174,7 @@ def velocity(state, *arguments, **options):
 # ````{prf:proof}
 # The real logit is $t^*$ for every $\psi$; the fake one is $t=t^*+\psi\theta$. By the chain rule $\dot\theta=-g'(t)\,\psi$ and
 # $\dot\psi=-d'_{\mathrm{fake}}(t)\,\theta$. At $\theta=\psi=0$ the derivatives of the first factors are multiplied by zero, which leaves $J$ as stated; $\mu^2=-ab$.
-# (For a relativistic loss, $d$ and $g$ depend on the difference of the logits, and the same derivation holds.)
+# (The relativistic loss, `rpgan`, compares the logits of a real and a fake sample: the softplus of their difference. The same derivation holds.)
 # ````
 
 # %%
@@ -186,20 +186,23 @@ COEFFICIENTS = {  # a and b, from the formulas of the losses
     "wasserstein": (1.0, 1.0),
     "rpgan": (0.5, 0.5),
 }
-table = "| loss | $a$, $b$ | no penalty | R1, $\\gamma = 0.3$ | R1, $\\gamma = 2\\sqrt{ab}$ | noise 0.7 |\n|---|---|---|---|---|---|\n"
+table = "| loss | $a=b$ | no penalty | R1, $\\gamma = 0.3$ | R1, $\\gamma = 2\\sqrt{ab}$ | noise 0.7 |\n|---|---|---|---|---|---|\n"
 
 
 def shown(values):
     first, second = values.tolist()
     if abs(first.imag) < 1e-6:
-        return f"{min(first.real, second.real):.3f}, {max(first.real, second.real):.3f}"
-    return f"{first.real + 0.0:.3f} ± {first.imag:.3f} i"
+        text = f"{min(first.real, second.real):.2f}, {max(first.real, second.real):.2f}"
+    else:
+        text = f"{round(first.real, 2) + 0.0:.2f} ± {abs(first.imag):.2f} i"
+    return text.replace("-", "−").replace(" ", "\u00a0")
 
 
 for loss, (a, b) in COEFFICIENTS.items():
+    assert a == b
     options = [{}, {"penalty": r1(0.3)}, {"penalty": r1(2 * math.sqrt(a * b))}, {"noise": 0.7}]
     cells = [shown(jacobian(lambda s, loss=loss, o=o: field(s, loss, **o))[1]) for o in options]
-    table += f"| `{loss}` | {a:g}, {b:g} | " + " | ".join(cells) + " |\n"
+    table += f"| `{loss}` | {a:g} | " + " | ".join(cells) + " |\n"
 display(Markdown("Eigenvalues at the equilibrium, by automatic differentiation:\n\n" + table))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -270,11 +273,11 @@ paths = {
     for scheme in SCHEMES
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "500 steps from θ = 1, ψ = −1 with h = 0.2. Left: the paths under the minimax loss. Right: distance from the equilibrium for the minimax loss (solid) and the non-saturating loss (dashed).", "name": "fig-dyn-schemes"}, "image": {"alt": "Left: a circle for flow and alternating steps, an outward spiral for simultaneous steps, an inward spiral for extragradient. Right: radius against step; simultaneous minimax grows, non-saturating simultaneous settles at a constant radius, alternating and flow fall slowly under the non-saturating loss, extragradient falls fast."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "500 steps from θ = 1, ψ = −1 with h = 0.2. Left: the paths under the minimax loss. Right: distance from the equilibrium for the minimax loss (solid) and the non-saturating loss (dashed). Alternating steps and the flow nearly coincide.", "name": "fig-dyn-schemes"}, "image": {"alt": "Left: a circle for flow and alternating steps, an outward spiral for simultaneous steps, an inward spiral for extragradient. Right: radius against step; simultaneous minimax grows, non-saturating simultaneous settles at a constant radius, alternating and flow fall slowly under the non-saturating loss, extragradient falls fast."}}
 COLORS = {"flow": "0.45", "simultaneous": FAKE, "alternating": REAL, "extragradient": DISCRIMINATOR}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", width_ratios=(1, 1.4))
 for scheme in ("simultaneous", "extragradient", "alternating", "flow"):
-    left.plot(*paths["minimax", scheme].T, color=COLORS[scheme], linewidth=0.9, label=scheme)
+    left.plot(*paths["minimax", scheme].T, "--" if scheme == "flow" else "-", color=COLORS[scheme], linewidth=0.9, label=scheme)
     right.plot(paths["minimax", scheme].norm(dim=1), color=COLORS[scheme], label=f"{scheme}")
     right.plot(paths["nonsaturating", scheme].norm(dim=1), "--", color=COLORS[scheme])
 left.plot(0, 0, "k+", markersize=9)
@@ -330,7 +333,7 @@ print("the chapter's game, its penalties, noise and steps are the library's: yes
 
 # %% [markdown]
 # The dashed lines of {numref}`fig-dyn-schemes` warn against a hasty "simultaneous steps diverge". The non-saturating loss has a weak inward pull of its own
-# ({prf:ref}`prop-dyn-flow`), and it wins where the outward error of the steps is small.
+# ({prf:ref}`prop-dyn-flow`), and it wins as long as $r^2>2h$.
 #
 # ````{prf:proposition} The non-saturating loss, to leading order
 # :label: prop-dyn-ns
@@ -416,7 +419,7 @@ VARIANTS = {
 axis_points = torch.linspace(-2, 2, 21)
 mesh = torch.stack(torch.meshgrid(axis_points, axis_points, indexing="xy"), -1)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Phase portraits of the Dirac-GAN: the field $v$ (grey; the generator's θ to the right, the discriminator's ψ upwards) and 300 alternating steps of size 0.2 from θ = 1, ψ = −1. Only the last four come to rest at the equilibrium (cross).", "name": "fig-dyn-portraits"}, "image": {"alt": "Eight panels with stream lines. Minimax, non-saturating and Wasserstein paths circle the origin; the one with gradient penalty circles without reaching it; noise and R1 with gamma 0.3 spiral into the origin, R1 with gamma 1 goes in almost straight."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Phase portraits of the Dirac-GAN: the field $v$ (grey; the generator's θ to the right, the discriminator's ψ upwards) and 300 alternating steps of size 0.2 from θ = 1, ψ = −1. Only the last four arrive at the equilibrium (cross); the non-saturating path creeps in, the first and the third circle, and the one with gradient penalty never rests.", "name": "fig-dyn-portraits"}, "image": {"alt": "Eight panels with stream lines. Minimax, non-saturating and Wasserstein paths circle the origin; the one with gradient penalty circles without reaching it; noise and R1 with gamma 0.3 spiral into the origin, R1 with gamma 1 goes in almost straight."}}
 figure, axes = plt.subplots(2, 4, figsize=(10, 5.2), layout="constrained", sharex=True, sharey=True)
 for axis, (name, (loss, options)) in zip(axes.flat, VARIANTS.items()):
     arrows = velocity(mesh.reshape(-1, 2), loss, **options).reshape(21, 21, 2)
@@ -473,7 +476,7 @@ axis.axvline(0, color="0.6", linewidth=0.8)
 axis.axhline(0, color="0.6", linewidth=0.8)
 axis.set(xlabel="real part", ylabel="imaginary part", xlim=(-2.1, 0.3), ylim=(-0.8, 0.8), aspect="equal")
 figure.colorbar(points, label="γ", shrink=0.8)
-axis.legend(frameon=False, loc=(0.05, 0.56), fontsize=9)
+axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.25, 0.5), fontsize=9)
 plt.show()
 
 # %% [markdown]
@@ -511,13 +514,13 @@ def gaussian_field(state, loss, width):
 
 
 WIDTH_DAMPING = {"minimax": 0.5, "nonsaturating": 0.5, "lsgan": 2.0, "hinge": 0.0, "wasserstein": 0.0}
-widths = torch.logspace(-1.5, 0.3, 13)
+widths = torch.logspace(-1.5, 0.3, 41)
 slowest = {}
 for loss in WIDTH_DAMPING:
     jacobians = [torch.autograd.functional.jacobian(lambda s, loss=loss, w=w: gaussian_field(s, loss, w.item()), torch.zeros(4)) for w in widths]
     slowest[loss] = (jacobians, torch.stack([torch.linalg.eigvals(J[[0, 2]][:, [0, 2]]).real.max() for J in jacobians]))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Damping of the generator's mean (minus the largest real part of the block's eigenvalues) against the width of the data. It vanishes with the width, as $w^2$; for losses without curvature it is zero throughout.", "name": "fig-dyn-width"}, "image": {"alt": "Log-log plot: straight lines of slope two for LSGAN and for the cross-entropy losses, bending over at larger widths; a text says that hinge and Wasserstein are at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Damping of the generator's mean (minus the largest real part of the block's eigenvalues) against the width of the data. It vanishes with the width, as $w^2$; for losses without curvature it is zero throughout. Beyond the peak the two eigenvalues are real, as with an R1 penalty whose $\\gamma$ exceeds $2\\sqrt{ab}$.", "name": "fig-dyn-width"}, "image": {"alt": "Log-log plot: straight lines of slope two for LSGAN and for the cross-entropy losses, bending over at larger widths; a text says that hinge and Wasserstein are at zero."}}
 figure, axis = plt.subplots(figsize=(6.4, 3), layout="constrained")
 for loss, color, dash in (("lsgan", REAL, "-"), ("minimax", GENERATOR, "-"), ("nonsaturating", DISCRIMINATOR, "--")):
     axis.loglog(widths, -slowest[loss][1], dash, color=color, label=loss)
@@ -542,7 +545,7 @@ print("data of width w damp like R1 with γ = w²/2 (LSGAN: 2w²), the losses wi
 # %% [markdown]
 # ## Two time scales
 #
-# Let the discriminator learn $\tau$ times as fast as the generator, the *two time-scale update rule* {cite:p}`heusel2017gans`.
+# Let the discriminator learn $\tau$ times as fast as the generator, the *two time-scale update rule* (TTUR) {cite:p}`heusel2017gans`.
 #
 # ````{prf:proposition} TTUR in the Dirac-GAN
 # :label: prop-dyn-ttur
@@ -627,8 +630,8 @@ print("TTUR: straight from τ = 4ab/γ² on, slow rate ab/γ; without a penalty 
 # ````
 #
 # Alternating steps stand on the edge, $|\lambda|=1$, and there the sign of $\beta$ decides: positive momentum pushes out, *negative* momentum, if it is not too large, pulls in
-# {cite:p}`gidel2019negative`. It is a reason for the common choice $\beta_1=0$ or a small $\beta_1$ in Adam for GANs. What *extragradient* does
-# {cite:p}`gidel2019variational` needs no sign: it steps with the velocity of a point ahead.
+# {cite:p}`gidel2019negative`. It is a reason for the common choice $\beta_1=0$ or a small $\beta_1$ in Adam for GANs. *Extragradient*
+# {cite:p}`gidel2019variational` needs no choice of sign: it steps with the velocity of a point ahead.
 #
 # ````{prf:proposition} Looking ahead
 # :label: prop-dyn-extragradient
@@ -665,7 +668,7 @@ largest = {
     for h in (0.2, 1.0)
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Largest multiplier of the undamped game against the momentum β. Below one (line) the steps converge: alternating steps do for moderately negative β, simultaneous ones for none.", "name": "fig-dyn-momentum"}, "image": {"alt": "Four curves against beta from minus 0.9 to 0.9. Both simultaneous curves stay above one and rise to the right; both alternating curves are below one for moderately negative beta, cross one at zero, and rise above for positive beta."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Largest multiplier of the undamped game against the momentum β. Below one (line) the steps converge: alternating steps do for moderately negative β (with h = 0.2 by too little to be seen), simultaneous ones for none.", "name": "fig-dyn-momentum"}, "image": {"alt": "Four curves against beta from minus 0.9 to 0.9. Both simultaneous curves stay above one and rise to the right; both alternating curves are below one for moderately negative beta, cross one at zero, and rise above for positive beta."}}
 figure, axis = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
 for (scheme, h), values in largest.items():
     axis.plot(betas, values, "-" if h == 1.0 else "--", color=COLORS[scheme], label=f"{scheme}, h = {h:g}")
@@ -699,15 +702,17 @@ print("simultaneous steps diverge for every β; alternating ones converge for β
 # Move the slider to uncover the paths of five ways of training the minimax game. (It works in the book and in a trusted notebook.)
 
 # %% tags=["hide-input"]
-def slider(paths, size=360, reach=2.2):
+START_AT = 48  # the step at which the slider stands first
+
+
+def slider(paths, steps=160, size=360, reach=2.2):
     """Paths as SVG, uncovered by a slider; no library and no network needed."""
 
     def points(path):
         return " ".join(f"{size * (0.5 + x / 2 / reach):.1f},{size * (0.5 - y / 2 / reach):.1f}" for x, y in path.tolist())
 
     lines = "".join(
-        f'<polyline points="{points(path)}" pathLength="1" fill="none" stroke="{color}" stroke-width="2" '
-        'stroke-dasharray="0.3 1" class="dyn-path"/>'
+        f'<polyline points="{points(path[: START_AT + 1])}" data-points="{points(path)}" fill="none" stroke="{color}" stroke-width="2" class="dyn-path"/>'
         for path, color in paths.values()
     )
     names = "".join(
@@ -716,12 +721,13 @@ def slider(paths, size=360, reach=2.2):
     half = size / 2
     return (
         f'<div style="max-width:{size + 150}px"><svg viewBox="0 0 {size + 150} {size}" role="img" aria-label="Paths of five training methods in the plane of theta and psi">'
-        f'<rect width="{size + 150}" height="{size}" fill="white"/>'
+        f'<rect width="{size + 150}" height="{size}" rx="6" fill="white"/>'
         f'<path d="M0 {half}H{size}M{half} 0V{size}" stroke="#999"/>{lines}{names}'
         f'<text x="{size - 16}" y="{half - 6}" font-size="13" fill="#333">θ</text><text x="{half + 6}" y="14" font-size="13" fill="#333">ψ</text></svg>'
-        '<label>share of the path <input type="range" min="0" max="1" step="0.005" value="0.3" style="width:100%" '
-        "oninput=\"this.closest('div').querySelectorAll('.dyn-path').forEach("
-        "p => p.setAttribute('stroke-dasharray', this.value + ' 1'))\"></label></div>"
+        f'<label style="display:block">step <output>{START_AT}</output> of {steps} <input type="range" min="1" max="{steps}" value="{START_AT}" style="width:100%" '
+        "oninput=\"const k = Number(this.value); this.closest('label').querySelector('output').value = k; "
+        "this.closest('div').querySelectorAll('.dyn-path').forEach("
+        "p => p.setAttribute('points', p.dataset.points.split(' ').slice(0, k + 1).join(' ')))\"></label></div>"
     )
 
 
@@ -790,7 +796,7 @@ for h, inside in ((1.1, True), (1.3, False)):
 #
 # ````{solution} ex-dyn-consensus
 # :class: dropdown
-# Where $v=0$, $\nabla\frac12\|v\|^2$ has the Jacobian $J^{\mathsf T}J$, here $\operatorname{diag}(b^2,a^2)$. With $a=b$: $\mu=-\gamma a^2\pm\mathrm ia$. The added term descends $\|v\|^2$, which is small at *every* stationary
+# Where $v=0$, $\nabla\frac12\|v\|^2$ has the Jacobian $J^{\mathsf T}J$, here $\operatorname{diag}(b^2,a^2)$. With $a=b$: $\mu=-\gamma a^2\pm\mathrm ia$. The added term descends $\|v\|^2$, which is zero at *every* stationary
 # point, also at a maximum of a player's loss.
 # ````
 

@@ -88,7 +88,7 @@
     w.slider("angle", "start, degrees from the first right singular vector", { min: 0, max: 90, step: 1, value: 80, text: (v) => `${v}°` });
     w.slider("steps", "steps", { min: 1, max: 15, step: 1, value: 6 });
     const TURN = 0.5; // the singular vectors lie askew, so that nothing can be read off the matrix
-    const plot = w.plot({ x: [-1.3, 1.3], y: [-1.3, 1.3], square: true, xLabel: "first coordinate", yLabel: "second" });
+    const plot = w.plot({ x: [-1.3, 1.3], y: [-1.3, 1.3], square: true, xLabel: "first coordinate", yLabel: "second coordinate" });
     w.run(({ ratio, angle, steps }) => {
       const [c, s] = [Math.cos(TURN), Math.sin(TURN)];
       const matrix = [[c, -s * ratio], [s, c * ratio]]; // rotation times diag(1, ratio)
@@ -104,7 +104,7 @@
       w.read([
         ["true norm σ₁", show(M.singularValues(matrix)[0]), "plain"],
         ["estimate uᵀWv", show(sigma, 6), "fake"],
-        ["short by", show(M.singularValues(matrix)[0] - sigma, 2)],
+        ["short by", show(Math.max(0, M.singularValues(matrix)[0] - sigma), 2)],
       ]);
     });
   });
@@ -133,7 +133,7 @@
       const end = Math.hypot(...states[states.length - 1]);
       const verdict = !(end < 1e3) || states.length <= STEPS ? "runs away" : end < 0.05 ? "arrives" : end > 1.5 ? "spirals out" : "keeps turning, or has not settled yet";
       w.read([
-        ["after", `${states.length - 1} steps`], ["distance from the equilibrium", show(end), "fake"], ["that is, it", verdict],
+        ["after", `${states.length - 1} steps`], ["distance from the equilibrium", show(end), "fake"], ["outcome", verdict],
       ]);
     });
   });
