@@ -699,10 +699,10 @@ def mean_and_std(parameters):
     return 4 * torch.tanh(parameters[0]), 0.6 + 2.2 * torch.sigmoid(parameters[1])
 
 
-def fit(name, target, starts=tuple(product((-2.0, 0.0, 2.0), (-2.0, 1.0)))):
+def fit(name, target):
     """Mean, standard deviation and divergence of the best Gaussian found, best end first."""
     ends = []
-    for mean, width in starts:  # narrow and wide
+    for mean, width in product((-2.0, 0.0, 2.0), (-2.0, 1.0)):  # narrow and wide
         parameters = torch.tensor([math.atanh(mean / 4), width], dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([parameters], max_iter=60, line_search_fn="strong_wolfe")
 
