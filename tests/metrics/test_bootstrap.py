@@ -235,3 +235,13 @@ def test_refusals():
     with pytest.raises(InputError, match="at least 3 are needed"):
         frechet_interval([part], [few, few])
     assert frechet_from_moments(part, part) == pytest.approx(0, abs=1e-12)
+
+
+def test_blocks_may_be_two_and_as_many_as_the_shorter_sample_has_rows():
+    x, y = normal(4), normal(9, seed=1)
+    for blocks in (2, 4):
+        low, high = jackknife_interval(mean_difference, x, y, blocks=blocks, generator=rng())
+        assert low < high
+    for blocks in (1, 5):
+        with pytest.raises(InputError, match="4 rows are dealt out to 2 to 4 blocks"):
+            jackknife_interval(mean_difference, x, y, blocks=blocks, generator=rng())

@@ -130,3 +130,33 @@ def test_refusals():
     for images, pairs in ((a[:1], 5), (a, 0), (a[0], 5)):
         with pytest.raises(InputError, match="at least two images"):
             pairwise_ms_ssim(images, pairs=pairs, generator=rng())
+
+
+def test_two_images_make_one_pair_and_fewer_make_none():
+    two = pictures(2, 1, 16, 16)
+    (expected,) = ms_ssim(two[:1], two[1:]).tolist()
+    assert pairwise_ms_ssim(two, pairs=1, generator=rng()).mean == pytest.approx(expected)
+    assert pairwise_ms_ssim(two, pairs=3, generator=rng()).std == pytest.approx(0, abs=1e-12)
+    for images, pairs in ((two[:1], 1), (two, 0)):
+        with pytest.raises(InputError, match="at least two images"):
+            pairwise_ms_ssim(images, pairs=pairs, generator=rng())
+
+
+def test_the_spread_is_that_of_the_population_of_pairs():
+    images, pairs = pictures(5, 1, 16, 16), 7
+    generator = rng(3)
+    first = torch.randint(5, (pairs,), generator=generator)
+    second = (first + torch.randint(1, 5, (pairs,), generator=generator)) % 5
+    values = ms_ssim(images[first], images[second])
+    found = pairwise_ms_ssim(images, pairs=pairs, generator=rng(3))
+    assert (found.mean, found.std) == pytest.approx((values.mean().item(), values.std(correction=0).item()))
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_values_may_leave_the_range_by_rounding_only(side):
+    image = pictures(1, 1, 16, 16) / 2
+    image[0, 0, 3, 4] = side * 1.0005
+    assert ms_ssim(image, image).item() == pytest.approx(1)
+    image[0, 0, 3, 4] = side * 1.0015
+    with pytest.raises(InputError, match=r"images in \[-1, 1\]"):
+        ms_ssim(image, image)

@@ -191,3 +191,36 @@ def test_extrapolation_is_repeatable_and_refuses_sizes_that_are_no_line():
         frechet_infinity(Moments(5).update(fake[:5]), fake, sizes=[20, 90], generator=rng())
     with pytest.raises(InputError, match=r"fakes are \(N, 5\); got \(100, 4\)"):
         frechet_infinity(real, fake[:, :4], sizes=[20, 90], generator=rng())
+
+
+def test_a_flat_line_is_explained_in_full():
+    from ganbook.metrics.frechet import _line
+
+    x = torch.tensor([0.1, 0.2, 0.5]).double()
+    assert tuple(_line(x, torch.full_like(x, 4.0))) == (4.0, 0.0, 1.0)
+
+
+def test_the_bias_law_begins_at_one_dimension_and_two_samples():
+    assert bias_isotropic(1, 2) == 1.5
+    for d, n in ((0, 2), (1, 1)):
+        with pytest.raises(InputError, match="d ≥ 1 dimensions and n ≥ 2 samples"):
+            bias_isotropic(d, n)
+
+
+def test_negative_eigenvalues_that_are_rounding_count_as_zero():
+    """The product of two covariances of rank 3 in 40 dimensions has eigenvalues of some -1e-17."""
+    zero = torch.zeros(40, dtype=torch.float64)
+    for seed in range(10):
+        a, b = covariance(40, seed, rank=3), covariance(40, seed + 100, rank=3)
+        assert 0 < frechet_distance(zero, a, zero, b) < (a.trace() + b.trace()).item()
+
+
+def test_the_tolerance_for_negative_eigenvalues_grows_with_both_covariances():
+    zero, scale = torch.zeros(3, dtype=torch.float64), 1e6
+    broken = torch.diag(torch.tensor([1.0, 1.0, -1e-3], dtype=torch.float64))
+    for mine, theirs in (
+        (torch.eye(3, dtype=torch.float64), broken),
+        (scale * torch.eye(3, dtype=torch.float64), broken / scale),
+    ):
+        with pytest.raises(InputError):
+            frechet_distance(zero, mine, zero, theirs)

@@ -92,3 +92,14 @@ def test_the_mode_score_pays_for_classes_that_are_left_out():
     divergence = 0.5 * math.log(0.5) + 0.5 * (math.log(0.25) + 40)  # of (½, ½, e⁻⁴⁰, e⁻⁴⁰) from four quarters
     assert math.log(mode_score(real, sure[:2].repeat(10, 1))) == pytest.approx(math.log(2) - divergence, abs=1e-6)
     assert mode_score(real, sure[:2].repeat(10, 1)) < mode_score(real, sure[:3].repeat(10, 1)) < 1
+
+
+@pytest.mark.parametrize(("off", "kept"), [(5e-4, True), (-5e-4, True), (1.5e-3, False), (-1.5e-3, False)])
+def test_one_row_may_miss_the_sum_of_one_by_rounding_only(off, kept):
+    rows = torch.full((6, 4), 0.25, dtype=torch.float64)
+    rows[2, 0] += off
+    if kept:
+        assert inception_score_of_probabilities(rows, splits=1).mean == pytest.approx(1, abs=1e-3)
+    else:
+        with pytest.raises(InputError, match="a sum is off by 0.0015"):
+            inception_score_of_probabilities(rows, splits=1)

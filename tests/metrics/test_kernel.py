@@ -154,3 +154,19 @@ def test_refusals():
             rbf(bad)
         with pytest.raises(InputError, match="c is a positive number"):
             imq(bad)
+
+
+def test_subsets_may_have_two_rows_and_all_of_the_smaller_sample():
+    x, y = normal(5, 3), normal(8, 3, seed=1)
+    for size in (2, 5):
+        assert math.isfinite(kid(x, y, subsets=1, subset_size=size, generator=rng()).mean)
+    assert math.isfinite(kid(x[:2], y[:2], subsets=1, subset_size=2, generator=rng()).mean)
+    for size in (1, 6):
+        with pytest.raises(InputError, match="2 to 5 rows"):
+            kid(x, y, subsets=1, subset_size=size, generator=rng())
+
+
+def test_no_kernel_of_a_distance_exceeds_one():
+    x = normal(200, 8)
+    for k in (rbf(1e-8), imq(1e-15)):  # as narrow as rounding: a squared distance of -1e-15 would show
+        assert k(x, x).max() <= 1
