@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup, Tag
 from ganbook.errors import DataError
 
 FURNITURE = ".headerlink, .page-tools, .widget-controls, script, button"
+FOLDED_CODE = "details.hide.above-input"  # what draws a figure or checks a solution; its output stays
 MATHEMATICS = re.compile(r"<script>window\.MathJax = (\{.*?\})</script>")
 
 
@@ -42,6 +43,8 @@ def article(page: Path) -> Tag:
         raise DataError(f"{page} has no article. Build the book anew with `make book`.")
     for element in found.select(FURNITURE):
         element.decompose()
+    for folded in found.select(FOLDED_CODE):
+        folded.replace_with(*(output.extract() for output in folded.select(".cell_output")))
     return found
 
 

@@ -58,7 +58,7 @@ SHRINK = """() => {
     if (set && room > 0 && set.offsetWidth > room) formula.style.fontSize = `${(100 * room) / set.offsetWidth}%`;
   }
 }"""
-GALLERY = "-runs.html"  # every run by itself, to be clicked through: seventy pages on paper
+ON_SCREEN = ("-runs.html", "/reproduce.html")  # every run by itself, to be clicked through, and commands to be copied
 WIDEST = 9  # columns
 LONG = 16  # lines of code that go over to the next page together
 UNBROKEN = 24  # characters of code in a table's cell that need no place to break
@@ -145,7 +145,7 @@ def loosen(code: Tag) -> None:
 
 def _leads_on(address: str) -> bool:
     path = address.partition("#")[0]
-    return not path or ":" in path or (path.endswith(".html") and not path.endswith(GALLERY))
+    return not path or ":" in path or (path.endswith(".html") and not path.endswith(ON_SCREEN))
 
 
 def _picture(html: Path, page: Path, source: str) -> str:
@@ -187,7 +187,7 @@ def whole(html: Path) -> str:
     Raises:
         DataError: the book is not built.
     """
-    chapters = {page: chapter(html, page) for page in reading_order(html) if not page.name.endswith(GALLERY)}
+    chapters = {page: chapter(html, page) for page in reading_order(html) if not str(page).endswith(ON_SCREEN)}
     sheets = (file.relative_to(html) for name in STYLES for file in sorted((html / "_static").glob(name)))
     styles = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets)
     return f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{TITLE}</title>

@@ -17,7 +17,9 @@ def book(tmp_path):
         HEAD.format(
             '<link rel="prev" title="Front" href="../index.html" />',
             '<h1>One<a class="headerlink" href="#game">#</a></h1><p id="game">text</p><a href="#game">here</a>'
-            '<details><summary>code</summary><img src="../_images/a.png" alt="a"></details>'
+            '<details><summary>solution</summary><img src="../_images/a.png" alt="a"></details>'
+            '<details class="hide above-input"><summary>Show</summary><div class="cell_input">code</div>'
+            '<div class="cell_output">measured</div></details>'
             '<a href="../index.html">up</a>',
         )
     )
@@ -37,3 +39,9 @@ def test_links_lead_within_the_whole(tmp_path):
     assert [a["href"] for a in one.select("a")] == ["#page-theory-one--game", "#page-index"]
     assert one.select_one("#page-theory-one--game") is not None
     assert one.select_one("details[open] img")["src"] == "_images/a.png"
+
+
+def test_folded_code_is_left_out_and_what_it_printed_stays(tmp_path):
+    html = book(tmp_path)
+    text = pdf.chapter(html, html / "theory" / "one.html").get_text()
+    assert "measured" in text and "code" not in text and "Show" not in text
