@@ -106,7 +106,7 @@ print("against a fixed discriminator the generator collapses to one point, for",
 # %% [markdown]
 # ## Who moves first
 #
-# {prf:ref}`thm-jsd` speaks of $\min_q\max_DV$: the discriminator moves *second* and answers each $q$. Training lets the players alternate, and a generator that learns fast plays $\max_D\min_qV$ as much.
+# {prf:ref}`thm-jsd` speaks of $\min_q\max_DV$: the discriminator moves *second* and answers each $q$. Training lets the players alternate, and a generator that learns fast plays $\max_D\min_qV$ just as well as $\min_q\max_DV$.
 #
 # ````{prf:theorem} The order of the moves
 # :label: thm-mc-order
@@ -265,7 +265,7 @@ print("the best discriminator's slope at the samples vanishes with narrow modes,
 # ## Judging samples in company: minibatch discrimination
 #
 # The first cure makes the loss non-linear in $q$: let $D$ see a sample together with the others of its batch. {cite:t}`salimans2016improved` project each sample's features
-# $f(x_i)$ to $B$ vectors $M_{ib}$ and append to them, for each $b$, how close the others are,
+# $f(x_i)$ to $B$ vectors $M_{ib}$ and append to them, for each $b$, how close the batch is to it (itself included),
 #
 # $$ o_b(x_i)=\sum_{j}c_b(x_i,x_j),\qquad c_b(x_i,x_j)=e^{-\lVert M_{ib}-M_{jb}\rVert_1}. $$ (eq-mc-closeness)
 #
@@ -431,8 +431,8 @@ plt.show()
 # The bound is Pinsker's inequality, $\mathrm{TV}\le\sqrt{\mathrm{KL}/2}$ (proven in an exercise of [the chapter on divergences](04_divergences)), since $\mathrm{KL}(p^m\Vert q^m)=m\,\mathrm{KL}(p\Vert q)$ and $\mathrm{KL}(p\Vert q)=\tau\log\frac{1+\tau}{1-\tau}$.
 # ````
 #
-# A single sample cannot tell the collapsed pair from the even one: both have the same $\tau$. A pack of two can: for a small $\tau$ the collapsed generator is seen twice as well, the even one no better than before. Lin et al. work out the whole range of $\mathrm{TV}(p^m,q^m)$ for all pairs with given $\tau$,
-# with and without collapse; the theorem has its two ends.
+# A single sample cannot tell the collapsed pair from the even one: both have the same $\tau$. A pack of two can: for a small $\tau$ the collapsed generator is seen twice as well, the even one no better than before. *Lin et al.* work out the whole range of $\mathrm{TV}(p^m,q^m)$ for all pairs with given $\tau$,
+# with and without collapse; the first part is its upper end, and for $m=2$ the even pair is its lower one.
 
 # %%
 def total_variation(p, q, m=1):
@@ -452,7 +452,7 @@ tau = 0.3
 collapsed = torch.tensor([1 - tau, tau], dtype=f64), torch.tensor([1.0, 0.0], dtype=f64)
 even = torch.tensor([1 + tau, 1 - tau], dtype=f64) / 2, torch.tensor([1 - tau, 1 + tau], dtype=f64) / 2
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "How well packs of m samples can be told apart, for two pairs that are equally far apart as single samples. Dots: all packs enumerated. Lines: the theorem, an equality for the collapsed pair and an upper bound for the even one.", "name": "fig-mc-pack"}, "image": {"alt": "Total variation against the size of the pack from 1 to 12: the collapsed pair's dots rise steeply along their line towards one; the even pair's stay at the first value for two, then rise in steps below a square-root curve."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How well packs of m samples can be told apart, for two pairs that are equally far apart as single samples. Marks: all packs enumerated. Lines: the theorem, an equality for the collapsed pair and an upper bound for the even one.", "name": "fig-mc-pack"}, "image": {"alt": "Total variation against the size of the pack from 1 to 12: the collapsed pair's dots rise steeply along their line towards one; the even pair's stay at the first value for two, then rise in steps below a square-root curve."}}
 sizes = range(1, 13)
 figure, axis = plt.subplots(figsize=(6.4, 3), layout="constrained")
 for pair, color, marker, name in ((collapsed, GENERATOR, "o", "a mode is missing"), (even, REAL, "s", "even disagreement")):
@@ -488,13 +488,13 @@ assert torch.equal(Packed(inner, 3)(x), inner(pack(x, 3)))  # the library's wrap
 print("packs: equality for missing modes, both bounds, and the pair that two samples cannot tell better than one: yes")
 
 # %% [markdown]
-# Note what the cure is not: a pack sees a mode of share $\delta$ missing only with probability $1-(1-\delta)^m$, about $m\delta$. For a thousand modes, two samples at once show the loss of *one* mode hardly better than one; what they show is a collapse of a large share.
+# Note what the cure is not: a pack sees a mode of share $\delta$ missing only with probability $1-(1-\delta)^m$, about $m\delta$. For a thousand modes, two samples at once show the loss of *one* mode with probability 0.002 instead of 0.001: twice as well, and still hardly at all; what they show is a collapse of a large share.
 #
 # ## On the ring and the grid
 #
 # The plain game and the three cures with small networks: eight Gaussians on a ring and 25 on a grid (`ganbook.data.toy`), with the same data, networks, steps and learning rates, one seed, two hundred steps. To provoke a collapse, the generator is made the fast player, as in
 # {numref}`fig-mc-hopping`: it learns ten times as fast as the discriminator. A sample is of *high quality* within three standard deviations of a mode, and a mode is *captured* if it is the nearest of such a sample ([evaluation](12_evaluation)); the reverse KL is
-# $\mathrm{KL}(q\,\Vert\,p)$ between the frequencies of the modes.
+# $\mathrm{KL}(q\,\Vert\,p)$ between the frequencies of the modes among the samples of high quality, and rough where these are few.
 
 # %%
 GAMES = {
@@ -531,14 +531,14 @@ for axis, ((where, name), (found, points)) in zip(axes.flat, results.items()):
     mixture = TARGETS[where].mixture()
     axis.plot(*points.T, ".", color=FAKE, markersize=1.5, alpha=0.5, rasterized=True)
     axis.plot(*mixture.means.T, "o", markersize=8, markerfacecolor="none", markeredgecolor=REAL)
-    reach = 1.5 * mixture.means.abs().max().item()
+    reach = 1.8 * mixture.means.abs().max().item()
     axis.set(xticks=[], yticks=[], xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axis.set_title(f"{name}: {found.captured} of {found.n_modes}", fontsize=9)
 plt.show()
 
 # %% tags=["hide-input"]
 rows = [
-    f"| {where} | {name} | {found.captured} of {found.n_modes} | {found.high_quality:.0%} | {'–' if math.isnan(found.reverse_kl) else format(found.reverse_kl, '.2f')} |"
+    f"| {where} | {name} | {found.captured} of {found.n_modes} | {found.high_quality:.1%} | {'–' if math.isnan(found.reverse_kl) else format(found.reverse_kl, '.2f')} |"
     for (where, name), (found, _) in results.items()
 ]
 display(Markdown("\n".join(["| data | method | modes captured | high quality | reverse KL |", "|---|---|---|---|---|", *rows])))
@@ -550,14 +550,14 @@ for where in ("ring", "grid"):
 print("where the plain generator collapses, each of the three cures captures more modes, on ring and grid: yes")
 
 # %% [markdown]
-# The plain generator runs after the discriminator with all its samples in one heap, so it may be between two modes when the training ends, and captures none. The cures spread the samples. Few of them are of high quality, for the training is short and the discriminator slow:
+# The plain generator runs after the discriminator with all its samples in one heap, so that when the training ends it is caught near one mode or has left them all behind. The cures spread the samples. Few of them are of high quality, for the training is short and the discriminator slow:
 # covering the modes and hitting them are two things, and the cures see to the first. [The experiment](../experiments/mode_collapse) trains for longer, with equal learning rates and several seeds, and compares more methods.
 
 # %% [markdown]
 # ```{admonition} What can go wrong
 # :class: warning
 # - **Trusting the eye.** A sheet of good pictures says nothing about the modes that are missing. Count modes where they are known, and measure recall or coverage where they are not ([evaluation](12_evaluation)).
-# - **Quality alone.** The share of samples of high quality is at its highest after a collapse to one mode. Give it together with the modes and the divergence over them.
+# - **Quality alone.** The share of samples of high quality can be at its highest after a collapse onto one mode. Give it together with the modes and the divergence over them.
 # - **A batch for a pack.** A packed discriminator reads $m$ *independent* samples. A batch sorted by class, or the same latent repeated, makes packs that no data set contains.
 # - **Real and fake in one batch.** Minibatch discrimination must be shown the two apart. Together, each fake is also compared with the real samples, and the closeness says little.
 # - **Unrolling with another optimiser.** The foreseen steps are plain descent with a rate of their own. At Adam's usual rate they hardly move the discriminator, and nothing is foreseen; the long ones that help here, where the generator is the fast player, overshoot where both are equally fast.
@@ -638,7 +638,7 @@ assert all(1 - (1 - 1 / K) ** m >= 0.5 > 1 - (1 - 1 / K) ** (m - 1) for K, m in 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-mc-dirac
-# In the Dirac-GAN of [the training dynamics](07_training_dynamics) with the Wasserstein loss, $\mathcal L_D=\psi\theta$ and $\mathcal L_G=-\psi\theta$. Write down $f_k$ and show that unrolling damps: simultaneous steps of size $h$ on $(\theta,\psi)$, with $\eta=h$, have multipliers $\lambda$ (eigenvalues of the matrix of one step) of product $1-2kh^2+h^2$. When does that beat the plain game?
+# In the Dirac-GAN of [the training dynamics](07_training_dynamics) with the Wasserstein loss, $\mathcal L_D=\psi\theta$ and $\mathcal L_G=-\psi\theta$. Write down $f_k$ and show that unrolling damps: simultaneous steps of size $h$ on $(\theta,\psi)$, with $\eta=h$, have two multipliers $\lambda$ (the eigenvalues of the matrix of one step) whose product is $1-2kh^2+h^2$. When does that beat the plain game?
 # ```
 #
 # ````{solution} ex-mc-dirac

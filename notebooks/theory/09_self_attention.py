@@ -70,8 +70,8 @@ started = time.perf_counter()
 # pixel is a sum of positive products.
 # ````
 #
-# {cite:t}`araujo2019computing` compute it for many networks. An activation between the layers changes nothing in the bound. Rather than to trust
-# the arithmetic, one can ask the network: the pixels at which the gradient of one output is not zero *are* its receptive field.
+# {cite:t}`araujo2019computing` compute it for many networks. An activation between the layers changes nothing in the bound. Rather than trust
+# the arithmetic, one can ask the network: the pixels at which the gradient of one output is not zero lie in its receptive field, and with positive kernels they fill it.
 
 
 # %%
@@ -160,7 +160,7 @@ def spread(shares):
 DEPTHS = (2, 5, 10, 20)
 fields = {depth: effective_field(depth) for depth in DEPTHS}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: a row through the squared gradient of one output of 20 random 3×3 layers (bars, mean over 200 networks, rows added up), the Gaussian of the theorem (line) and the window that the output may see (shaded). Right: the window and the effective view (two standard deviations to either side) as the stack grows.", "name": "fig-att-field"}, "image": {"alt": "Left: bell-shaped bars around the centre, matched by a Gaussian curve and far narrower than the shaded window. Right: the window's side rises in a straight line with the depth, the effective width like a square root, dots on the predicted curve."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the squared gradient of one output of 20 random 3×3 layers, by column (bars: rows added up, mean over 200 networks), the Gaussian of the theorem (line) and the window that the output may see (shaded). Right: the window and the effective view (two standard deviations to either side) as the stack grows.", "name": "fig-att-field"}, "image": {"alt": "Left: bell-shaped bars around the centre, matched by a Gaussian curve and far narrower than the shaded window. Right: the window's side rises in a straight line with the depth, the effective width like a square root, dots on the predicted curve."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3), layout="constrained")
 offsets = torch.arange(41) - 20
 deviation = math.sqrt(20 * 8 / 12)
@@ -295,7 +295,7 @@ print("loops = matrices = the library's layer = the fused kernel; no weights bea
 #
 # ### With one matrix, with two, with biases
 #
-# In other implementations the same layer looks different: the value is one matrix $W_{\mathrm{o}}\in\mathbb R^{C\times C}$ in place of the two, $W_vW_h$; the four $1\times1$ convolutions have biases; the names $f$ and $g$ change
+# In other implementations the same layer looks different: the value is one matrix $W_{\mathrm{o}}\in\mathbb R^{C\times C}$ in place of the two, $W_vW_h$; the $1\times1$ convolutions have biases; the names $f$ and $g$ change
 # places. What of it matters?
 #
 # ````{prf:proposition} Variants of the layer
@@ -360,7 +360,7 @@ print("a key's bias is idle, a value's bias a constant, one matrix of rank c is 
 # In $y=\gamma\,o(x;W)+x$ the derivative with respect to $x$ is $\gamma\,\partial o/\partial x+I$, with respect to the matrices $\gamma\,\partial o/\partial W$, and with respect to $\gamma$ it is $o$. Put $\gamma=0$ and use the chain rule.
 # ````
 #
-# So a network into which the layer is inserted computes at first what it computed without; it learns from its neighbours, the easier task, and the first thing to move is the one number $\gamma$, in the direction in which the
+# So a network into which the layer is inserted computes at first what it computed without; it begins with what convolutions see, the near neighbourhood of each pixel, which is the easier task, and the first thing to move is the one number $\gamma$, in the direction in which the
 # (still random) averages help. Only then do the matrices receive gradients, in proportion to $\gamma$. The sign of $\gamma$ means nothing, since $(\gamma,W_v)$ and $(-\gamma,-W_v)$ are the same layer. With $\gamma=0$ *and* $W_v=0$ nothing
 # would ever move.
 
@@ -405,7 +405,7 @@ print("at γ = 0: the identity, zero gradients for all matrices and <o, ∂l/∂
 # ````
 #
 # Shuffle the pixels of a picture, and the layer returns the same result, shuffled: it works on a *set* of positions. It sees neither neighbourhood nor distance nor direction. In a GAN that
-# knowledge must already be in the features: convolutions put it there, and their zero padding tells them where the border is. Convolutions, in turn, commute with shifts only, not with other permutations. The two layers complement each other.
+# knowledge must already be in the features: convolutions put it there, and their zero padding tells them where the border is. Convolutions, in turn, commute with shifts (away from the border), not with other permutations. The two layers complement each other.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 kernel = torch.randn(16, 16, 3, 3, dtype=torch.float64)
@@ -499,7 +499,7 @@ print(
 
 # %% [markdown]
 # The memory is the harder limit: stored for the backward pass, $\beta$ takes $4N^2$ bytes a sample. Fused kernels compute it block by block and never store it, which is why the library's layer calls one; the multiplications remain. Hence the usual place: one
-# layer in the middle of the network, where the map is large enough to have something to relate and small enough to pay for. {cite:t}`zhang2019self` compared sides 8 to 64 and found 32 best of those for images of 128 pixels. At 32-pixel images, where a few strided
+# layer in the middle of the network, where the map is large enough to have something to relate and small enough to pay for. {cite:t}`zhang2019self` compared sides 8 to 64 for images of 128 pixels and found 32 best by FID. On 32-pixel images, where a few strided
 # convolutions see everything, there is less to gain.
 #
 # ## Seeing it work
@@ -583,7 +583,7 @@ rng = torch.Generator().manual_seed(0)
 training, test = pictures(2000, rng), pictures(200, rng)
 painters = {name: train(attend, training) for name, attend in (("with attention", True), ("without", False))}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training with and without the attention layer. The grey line is the variance of the colour, below which no blind network can come; the batches scatter around it. Dashed: γ, which starts at zero.", "name": "fig-att-training"}, "image": {"alt": "Squared error against the step: without attention it stays at one, with attention it stays there at first and then falls close to zero while the size of gamma rises."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training with and without the attention layer. The grey line is the variance of the colour, below which no blind network can come; the batches scatter around it. Dashed: |γ|, which starts at zero.", "name": "fig-att-training"}, "image": {"alt": "Squared error against the step: without attention it stays at one, with attention it stays there at first and then falls close to zero while the size of gamma rises."}}
 figure, axis = plt.subplots(figsize=(6.8, 3), layout="constrained")
 for (name, (_, (steps, losses, _))), color in zip(painters.items(), (DISCRIMINATOR, FAKE)):
     axis.plot(steps, losses, color=color, label=name, linewidth=1)
@@ -651,7 +651,7 @@ print(
 # - **The softmax over the wrong index.** The layer still trains, only worse. Assert that the weights of one $j$ sum to one.
 # - **A hidden $1/\sqrt c$.** Fused kernels scale by default; SAGAN does not. Weights moved between two implementations then give other pictures.
 # - **A softmax that has become hard.** Scores that grow give $\beta$ of nearly 0 and 1, and no gradient reaches the queries. Watch the entropy of $\beta$.
-# - **No finite slope.** Self-attention has no Lipschitz constant {cite:p}`kim2021lipschitz`, whatever the norms of its matrices; an exercise shows why.
+# - **No finite slope.** Self-attention has no Lipschitz constant {cite:p}`kim2021lipschitz`, however small the norms of its matrices, unless one is zero; an exercise shows why.
 # - **$\beta$ read as an explanation.** {numref}`fig-att-maps` computes the right answer with most of the weight elsewhere. Repaint a place and watch the answer instead; and $\gamma$ may be near zero.
 # - **Too large a map.** Memory grows with the fourth power of the side.
 # ```

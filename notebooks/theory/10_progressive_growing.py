@@ -16,7 +16,7 @@
 #
 # ```{admonition} In this chapter
 # :class: tip
-# - how two networks grow from 4 pixels to any size, and what that saves;
+# - how two networks grow from side 4 to any size, and what that saves;
 # - why a new block that is faded in disturbs nothing at the moment it arrives;
 # - the equalised learning rate as a change of coordinates, exact for SGD and for Adam;
 # - pixel norm and minibatch standard deviation, each with what it guarantees;
@@ -151,6 +151,8 @@ class Discriminator(nn.Module):
 # ````
 #
 # So the losses are continuous across a growth, *if the data of the smaller stage are the larger ones shrunk by the same* $M$. Pictures shrunk by picking every second pixel are not, and the discriminator meets data it has never seen.
+#
+# This holds for losses of the logits. A gradient penalty does jump: $\nabla_xD_0=M^{\mathsf T}\nabla D$ with $M^{\mathsf T}=\frac14U$ is half as long as $\nabla D$, so that a critic of slope one has slope one half at the moment it has grown, and WGAN-GP pulls it up again.
 
 # %%
 torch.manual_seed(0)
@@ -169,6 +171,13 @@ def gradients(g, d, pictures):
     return {name: gradient for name, gradient in named if gradient is not None}  # layers of earlier sides are idle
 
 
+def slopes(network, pictures):
+    """Lengths of the gradient of the logit with respect to each picture."""
+    pictures = pictures.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(network(pictures).sum(), pictures)
+    return gradient.flatten(1).norm(dim=1)
+
+
 before, after = gradients(old_g, old_d, down(x)), gradients(new_g, new_d, x)
 pictures = data.to_tensors(data.load("emoji:twemoji", resolution=32))[0][:64]
 smaller = data.to_tensors(data.load("emoji:twemoji", resolution=16))[0][:64]
@@ -181,6 +190,7 @@ with torch.no_grad():
     assert torch.allclose(new_g(z), up(old_g(z)), atol=1e-6)
     assert torch.allclose(new_d(x), old_d(down(x)), atol=1e-6)
     assert torch.allclose(new_d(new_g(z)), old_d(old_g(z)), atol=1e-6)
+assert torch.allclose(slopes(new_d, x), slopes(old_d, down(x)) / 2, rtol=1e-4)
 for name, gradient in after.items():
     expected = before.get(name)
     fresh = expected is None
@@ -194,7 +204,7 @@ assert (pictures[:, :, ::2, ::2] - smaller).abs().max() > 0.5
 print("at α = 0 pictures, logits and gradients are the old ones; with α = 1 at once, or data that skip pixels, not: yes")
 
 # %% [markdown]
-# The other half of the method's fame is that it is cheap. Let every stage take the same number of steps, and let a step at side $R$ cost as much as its pixels: then all stages together cost less than $\frac43$ of the last one, since $1+\frac14+\frac1{16}+\dots=\frac43$. (In practice later stages are given more steps, and the narrow layers at large sides
+# The method is also known for being cheap. Let every stage take the same number of steps, and let a step at side $R$ cost as much as its pixels: then all stages together cost less than $\frac43$ of the last one, since $1+\frac14+\frac1{16}+\dots=\frac43$. (In practice later stages are given more steps, and the narrow layers at large sides
 # make the ratio less favourable.) Counted for the two networks above, with equal widths:
 
 # %%
@@ -221,7 +231,7 @@ assert sum(costs) < 0.3 * 5 * costs[-1]
 print("all stages together cost about a third more than the last one, less than a third of training at full size: yes")
 
 # %% [markdown]
-# One of [the sources](../sources) of this book, a thesis, reset the optimisers at each phase, gave higher resolutions more steps and saw the losses jump at each new side. By {prf:ref}`thm-pg-fade` the jump is not the growth's; new data, a reset optimiser and a rising $\alpha$ remain as causes.
+# One of [the sources](../sources) of this book, a thesis, reset the optimisers at each phase, gave higher resolutions more steps and saw the losses jump at each new side. By {prf:ref}`thm-pg-fade` a jump of a loss of the logits is not the growth's; a gradient penalty, new data, a reset optimiser and a rising $\alpha$ remain as causes.
 #
 # ## The equalised learning rate
 #
@@ -241,8 +251,8 @@ print("all stages together cost about a third more than the last one, less than 
 # $h\,c\hat m/(\sqrt{c^2\hat s}+\varepsilon)=h\,\hat m/(\sqrt{\hat s}+\varepsilon/c)$, times $c$, is the claim.
 # ````
 #
-# Adam's steps have about the length $h$ an entry, whatever the gradient. In a plain layer that is a change relative to its weights of $h/c\propto h\sqrt n$: wide layers are shaken, narrow ones hardly stirred. With $w=cv$ it is $ch/c=h$ for *every* layer: hence the name, and hence one learning rate for all layers of both networks. Two different rates for
-# $D$ and $G$ ([TTUR](07_training_dynamics)) compensate for differences that are then no longer there; the thesis found them harmful in its progressive GAN.
+# Adam's steps have about the length $h$ an entry, whatever the gradient. In a plain layer that is a change relative to its weights of $h/c\propto h\sqrt n$: wide layers are shaken, narrow ones hardly stirred. With $w=cv$ it is $ch/c=h$ for *every* layer: hence the name, and hence one learning rate for all layers of both networks. What is left for two different rates for
+# $D$ and $G$ ([TTUR](07_training_dynamics)) is the balance of the players; the thesis found them harmful in its progressive GAN.
 
 
 # %%
@@ -338,7 +348,7 @@ display(
 assert max(plain) > 5 * min(plain) and max(equal) < 1.2 * min(equal)
 assert all(abs(e / 0.01 - 1) < 0.2 for e in equal)
 assert all(0.4 < q < 2.5 for q in equal_squares)
-print("plain layers move at speeds more than five times apart, equalised ones all by h; outputs keep their scale: yes")
+print("plain layers move at speeds more than five times apart, equalised ones all by h; outputs stay within a factor of 2.5 of one: yes")
 
 # %% [markdown]
 # ## Pixel norm
@@ -431,7 +441,7 @@ print("copies give zero, order within a group does not count, the library's laye
 #
 # Let a picture be a sum of maps of all sizes, each enlarged by repeating pixels: $g(\theta)=\sum_{k=0}^KU^k\theta_k$, with $\theta_k$ of side $R/2^k$. (That is a progressive generator whose blocks do nothing but to RGB.) A *detail of level $j<K$* is a picture that is constant on blocks of side $2^j$ and has mean zero on each block of side $2^{j+1}$; level $K$ holds all pictures that are constant on blocks of side $2^K$.
 #
-# ````{prf:theorem} Coarse details are learned four times faster
+# ````{prf:theorem} Each coarser level is learned at least four times as fast
 # :label: thm-pg-haar
 #
 # Gradient descent on $\frac12\|g(\theta)-y\|^2$ with learning rate $h$ multiplies the part of the error $g(\theta)-y$ at level $j$, at each step, by
@@ -446,7 +456,7 @@ print("copies give zero, order within a group does not count, the library's laye
 # orthogonal to that of $P_{j+1}$, hence of all $P_k$ with $k>j$. So $\sum_k4^kP_k$ multiplies it by $\sum_{k\le j}4^k$. Finally $I=P_K+\sum_{j<K}(P_j-P_{j+1})$ splits every picture.
 # ````
 #
-# This is {prf:ref}`prop-nn-early` again, with eigenvalues that are known: errors of large eigenvalue, here the coarse ones, go first. A stage of progressive growing starts with the coarse levels done, at a fraction of the cost.
+# This is {prf:ref}`prop-nn-early` again, with eigenvalues that are known: errors of large eigenvalue, here the coarse ones, go first (none overshoots if $h\le1/\kappa_K$). A stage of progressive growing starts with the coarse levels done, at a fraction of the cost.
 
 # %%
 SIDE, LEVELS = 16, 3
@@ -551,11 +561,11 @@ noise = torch.randn(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 learned = {"emoji": spectra_of_error(grey), "white noise": spectra_of_error(noise)}
 frequencies = torch.arange(1, 16)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: power of 64 emoji at each frequency, and of white noise. Middle and right: the generator's error relative to its target, at several steps (dark is late). One means nothing learned, zero all.", "name": "fig-pg-spectrum"}, "image": {"alt": "Three panels against the spatial frequency. Left: the emoji's power falls steeply from frequency one on, the noise's is flat. Middle and right: curves of relative error that start near one everywhere; with every step the low frequencies sink first, and the front moves to the right, alike for emoji and for noise."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: power of 64 emoji at each frequency, and of white noise. Middle and right: the generator's error relative to its target, at several steps (dark is late). One means nothing learned, zero all, above one worse than a blank.", "name": "fig-pg-spectrum"}, "image": {"alt": "Three panels against the spatial frequency. Left: the emoji's power falls steeply from frequency one on, the noise's is flat. Middle and right: curves of relative error that start near one everywhere; with every step the low frequencies sink first, and the front moves to the right, alike for emoji and for noise."}}
 figure, axes = plt.subplots(1, 3, figsize=(10.4, 3.2), layout="constrained")
 axes[0].loglog(frequencies, radial_spectrum(pictures.mean(1, keepdim=True)), "o-", color=REAL, label="emoji")
 axes[0].loglog(frequencies, radial_spectrum(noise), "s--", color=FAKE, label="white noise")
-axes[0].set(xlabel="cycles per picture", ylabel="power", title="targets")
+axes[0].set(xlabel="cycles per picture", ylabel="power", title="data")
 axes[0].legend(frameon=False)
 for axis, (name, rows), color in zip(axes[1:], learned.items(), (REAL, FAKE)):
     for i, (moment, row) in enumerate(zip(MOMENTS, rows)):
@@ -579,7 +589,7 @@ assert low > 5 * middle > 25 * high
 print("emoji have most power at low frequencies; lower bands are learned sooner, in white noise as well: yes")
 
 # %% [markdown]
-# Both causes point the same way. Training at full size from the start therefore spends its first steps, at full price, on what a picture of 4 or 8 pixels would have shown as well. And a discriminator at full size can tell real from fake by details long before the generator can make any, which [leaves the generator little to learn from](01_minimax_game); at 4 pixels there are none.
+# Both causes point the same way. Training at full size from the start therefore spends its first steps, at full price, on what a picture of side 4 or 8 would have shown as well. And a discriminator at full size can tell real from fake by details long before the generator can make any, which [leaves the generator little to learn from](01_minimax_game); at side 4 there are none.
 #
 # ```{admonition} What can go wrong
 # :class: warning
@@ -662,7 +672,7 @@ assert math.isclose(math.sqrt(4608 / 8), 24)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-pg-levels
-# Replace $\theta_k$ by $2^{-k}v_k$ in the linear generator, as an equalised learning rate would. What are the eigenvalues $\kappa_j$ now, and the ratio of the largest to the smallest?
+# Replace $\theta_k$ by $2^{-k}v_k$ in the linear generator, so that every column of the enlarged maps has length one. What are the eigenvalues $\kappa_j$ now, and the ratio of the largest to the smallest?
 # ```
 #
 # ````{solution} ex-pg-levels
@@ -681,7 +691,7 @@ for scale, expected in ((4, kappa), (1, [1, 2, 3, 4])):
 # %% [markdown]
 # ```{exercise}
 # :label: ex-pg-normal
-# A group of $m$ independent standard normal numbers has, divided by $m$ and not by $m-1$, the mean *variance* $(m-1)/m$. Is the mean standard deviation its root, larger or smaller? What does the discriminator see if the generator is as varied as the data but the group is only two samples?
+# The *variance* of $m$ independent standard normal numbers, computed with $\frac1m$ and not $\frac1{m-1}$, has the mean $(m-1)/m$. Is the mean standard deviation its root, larger or smaller? What does the discriminator see if the generator is as varied as the data but the group is only two samples?
 # ```
 #
 # ````{solution} ex-pg-normal

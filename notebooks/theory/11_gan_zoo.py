@@ -82,7 +82,7 @@ families, years = list(ZOO["families"]), range(variants[0]["year"], variants[-1]
 cells = {(f, y): [v["name"] for v in variants if v["family"] == f and v["year"] == y] for f in families for y in years}
 depth = {f: max(len(cells[f, y]) for y in years) for f in families}
 place, row = {}, 0.0
-figure, axis = plt.subplots(figsize=(12.6, 8.6), layout="constrained")
+figure, axis = plt.subplots(figsize=(9.2, 9.8), layout="constrained")
 for f in families:
     for y in years:
         for i, name in enumerate(cells[f, y]):
@@ -100,7 +100,7 @@ for v in variants:
             arrowprops={
                 "arrowstyle": "-",
                 "color": COLOURS[v["family"]],
-                "alpha": 0.45,
+                "alpha": 0.3,
                 "linewidth": 0.8,
                 "connectionstyle": bend,
             },
@@ -121,7 +121,7 @@ for v in variants:
         (6, 0),
         textcoords="offset points",
         va="center",
-        fontsize=7.5,
+        fontsize=8,
         bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
     )
 starts = [sum(depth[g] for g in families[:i]) for i in range(len(families))]
@@ -147,11 +147,12 @@ SEARCH = """<div id="zoo-search"></div><script>
     const label = Object.assign(document.createElement("label"), { textContent: "Search the table: " });
     const field = Object.assign(document.createElement("input"), { type: "search" });
     const count = document.createElement("output");
+    count.style.marginInlineStart = "0.6em";
     const filter = () => {
       const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
       const rows = [...after.tBodies[0].rows];
       rows.forEach(row => { row.hidden = !words.every(w => row.textContent.toLowerCase().includes(w)); });
-      count.textContent = " " + rows.filter(row => !row.hidden).length + " of " + rows.length;
+      count.textContent = rows.filter(row => !row.hidden).length + " of " + rows.length + " shown";
     };
     field.addEventListener("input", filter);
     label.append(field);
@@ -166,13 +167,13 @@ SEARCH = """<div id="zoo-search"></div><script>
 def in_this_book(v):
     if "here" not in v:
         return ""
-    name = v["here"].replace("ganbook.", "").replace(":", ".")
+    name = ".".join(v["here"].replace(":", ".").split(".")[-2:])
     return f"[`{name}`](../{v['shown']})" if "shown" in v else f"`{name}`"
 
 
-head = "| year | name | family | what changed | loss | builds on | in this book | paper |\n|---|---|---|---|---|---|---|---|\n"
+head = "| year | name, paper | family | what changed | loss | builds on | in this book |\n|---|---|---|---|---|---|---|\n"
 rows = "\n".join(
-    f"| {v['year']} | {v['name']} | {ZOO['families'][v['family']]} | {v['changed']} | {v['loss']} | {', '.join(v['from'])} | {in_this_book(v)} | {{cite:t}}`{v['ref']}` |"
+    f"| {v['year']} | {v['name']}<br>{{cite:t}}`{v['ref']}` | {ZOO['families'][v['family']]} | {v['changed']} | {v['loss']} | {', '.join(v['from'])} | {in_this_book(v)} |"
     for v in variants
 )
 display(HTML(SEARCH))
@@ -183,9 +184,9 @@ display(Markdown(f"```{{table}}\n:class: sortable zoo\n\n{head}{rows}\n```"))
 #
 # The table's column of losses looks richer than it is. A discriminator's logits $t=D(x)$ on real and $u=D(G(z))$ on fake samples enter
 #
-# - *each on its own*, through a bent function: `minimax`, `nonsaturating`, `lsgan`, `hinge`;
+# - *each on its own*, through a nonlinear function: `minimax`, `nonsaturating`, `lsgan`, `hinge`;
 # - *as a difference of means*: `wasserstein`;
-# - *in pairs*, through a bent function of $t-u$: `rpgan`.
+# - *in pairs*, through a nonlinear function of $t-u$: `rpgan`.
 #
 # ````{prf:proposition} Who feels a shift of the discriminator
 # :label: prop-zoo-shift
@@ -197,7 +198,7 @@ display(Markdown(f"```{{table}}\n:class: sortable zoo\n\n{head}{rows}\n```"))
 # $t-u$ does not change, and neither does a difference of means. In the first family the loss is $\mathbb E f(t+c)+\mathbb E g(u+c)$ with convex functions that are not negative: $f=\mathrm{softplus}(-\cdot)$, $\frac12(\cdot-1)^2$ or $\max(0,1-\cdot)$ grows without bound to the left, $g=\mathrm{softplus}$, $\frac12(\cdot)^2$ or $\max(0,1+\cdot)$ to the right.
 # ````
 #
-# So the first family's discriminator has to say where the boundary is, and the others' only which of two samples is the more real. In them a bias of the last layer has no gradient and drifts; and nothing is ever "real enough", because a pair can be compared only with each other.
+# So the first family's discriminator has to say where the boundary is, and the others' only which of two samples is the more real. In them a bias of the last layer has no gradient, so that nothing holds the level of all logits; and nothing is ever "real enough", because the two of a pair are only compared with each other.
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 t, u = torch.randn(2, 500, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -275,7 +276,7 @@ display(Markdown("| loss | modes captured of 8, each seed | samples near a mode 
 #
 # ## StyleGAN
 #
-# {cite:t}`karras2019style` left the game as it was and changed the generator. A *mapping network* of eight layers turns the latent $z$ into $w$; a picture grows from a learned constant; and at each layer an affine map of $w$ gives every feature map a scale and a shift, its *style*, by *adaptive instance normalisation* {cite:p}`huang2017arbitrary`. Of a feature map $x_c$ with mean $\mu(x_c)$
+# {cite:t}`karras2019style` left the discriminator as it was and changed the generator. A *mapping network* of eight layers turns the latent $z$ into $w$; a picture grows from a learned constant; and at each layer an affine map of $w$ gives every feature map a scale and a shift, its *style*, by *adaptive instance normalisation* {cite:p}`huang2017arbitrary`. Of a feature map $x_c$ with mean $\mu(x_c)$
 # and standard deviation $s(x_c)$ over its pixels,
 #
 # $$ \mathrm{AdaIN}(x_c,y)=y_{s,c}\,\frac{x_c-\mu(x_c)}{s(x_c)}+y_{b,c}. $$ (eq-zoo-adain)
@@ -290,7 +291,7 @@ display(Markdown("| loss | modes captured of 8, each seed | samples near a mode 
 # $\mu(ax_c+b)=a\mu(x_c)+b$ and $s(ax_c+b)=a\,s(x_c)$.
 # ````
 #
-# That is why the styles of two pictures can be mixed layer by layer: coarse ones decide on pose, fine ones on colour. But so is the information gone which maps were strong, and the generator was found to smuggle it past the normalisation in a blob: one huge value in a map takes over $s(x_c)$, and the rest passes at the size that is wanted. StyleGAN2 {cite:p}`karras2020analyzing` therefore divides not the map by
+# That is why the styles of two pictures can be mixed layer by layer: coarse ones decide on pose, fine ones on colour. But with it goes the information about which maps were strong, and the generator was found to smuggle it past the normalisation in a blob: one huge value in a map takes over $s(x_c)$, and the rest passes at the size that is wanted. StyleGAN2 {cite:p}`karras2020analyzing` therefore divides not the map by
 # its own deviation but the weights by what the deviation *would be*. A style $s_i$ for each input map *modulates* the kernel $w$, and every output map's kernel is then *demodulated*:
 #
 # $$ w'_{oik}=s_i\,w_{oik},\qquad w''_{oik}=\frac{w'_{oik}}{\sqrt{\sum_{i,k}{w'_{oik}}^2+\epsilon}}, $$ (eq-zoo-demodulation)
@@ -300,7 +301,7 @@ display(Markdown("| loss | modes captured of 8, each seed | samples near a mode 
 # ````{prf:proposition} Demodulation keeps the variance
 # :label: prop-zoo-demodulation
 #
-# If the inputs of a convolution are uncorrelated with mean 0 and variance 1, every value of its output with the kernel $w''$, $\epsilon=0$, has variance 1, for every style.
+# If the inputs of a convolution are uncorrelated with mean 0 and variance 1, every value of its output with the kernel $w''$, $\epsilon=0$, has variance 1 (away from the border), for every style.
 # ````
 #
 # ````{prf:proof}
@@ -344,8 +345,7 @@ print("one convolution for all styles equals one for each, and its outputs have 
 assert flattened < 1 / 3 and untouched == 1
 print(
     "one bright pixel makes the rest of a map at least three times weaker under AdaIN, and changes nothing under demodulation:",
-    flattened.item() < 1 / 3,
-    untouched.item() == 1,
+    flattened.item() < 1 / 3 and untouched.item() == 1,
 )
 
 # %% [markdown]
@@ -379,11 +379,11 @@ print(
 )
 
 # %% [markdown]
-# With two peaks the mean latent is the *median* of the data, between them, where no data are: a perfect generator is made worse by truncation. That it helps on faces says something about faces, of which the average is a face, and about the mapping network, which is free to place its $\bar w$. Where the data are as varied as ImageNet, one mean is no place to go to, and one draws in towards a mean of each class.
+# With two peaks the mean latent is mapped to the *median* of the data, between them, where no data are: a perfect generator is made worse by truncation. That it helps on faces says something about faces, of which the average is a face, and about the mapping network, which is free to place its $\bar w$. Where the data are as varied as ImageNet, one mean is no place to go to, and one draws in towards a mean of each class.
 #
 # ## Diffusion and flows
 #
-# Since about 2021 most pictures are drawn by another kind of model. Add noise to the data until nothing is left; learn to take it away; start from noise. Write $x_\sigma=x+\sigma\varepsilon$ with $\varepsilon\sim\mathcal N(0,I)$, $p_\sigma$ for its density, and $\mathbb E[x\mid x_\sigma]$ for the best guess of the data behind it, which a network can learn by plain least squares
+# Since about 2021 most generated pictures come from another kind of model. Add noise to the data until nothing is left; learn to take it away; start from noise. Write $x_\sigma=x+\sigma\varepsilon$ with $\varepsilon\sim\mathcal N(0,I)$, $p_\sigma$ for its density, and $\mathbb E[x\mid x_\sigma]$ for the best guess of the data behind it, which a network can learn by plain least squares
 # {cite:p}`ho2020denoising,song2021score,karras2022elucidating`.
 #
 # ````{prf:theorem} The probability flow
@@ -484,7 +484,7 @@ print(
 # %% [markdown]
 # ### One pass again: distillation
 #
-# The flow maps each noise to a sample, one pair each. A network can be *taught* these pairs and then draws in one pass, as a GAN does. With squared error it learns the mean of what it cannot separate, and on pictures a mean is a blur. What large models add is a loss on *distributions* of samples, and there the game comes back. Add noise to the student's samples, call their density
+# The flow maps each noise vector to one sample: a pair. A network can be *taught* these pairs and then draws in one pass, as a GAN does. With squared error it learns the mean of what it cannot separate, and on pictures a mean is a blur. What large models add is a loss on *distributions* of samples, and there the game comes back. Add noise to the student's samples, call their density
 # $q_\sigma$, and let $D^*_\sigma=\log\frac{p_\sigma}{q_\sigma}$ be the [best discriminator](01_minimax_game) of noisy samples.
 #
 # ````{prf:proposition} Matching distributions is playing against the best discriminator
@@ -492,14 +492,16 @@ print(
 #
 # For a generator $G_\theta$ and $x_\sigma=G_\theta(z)+\sigma\varepsilon$,
 #
-# $$ \nabla_\theta\,\mathrm{KL}(q_\sigma\,\Vert\,p_\sigma)=-\,\mathbb E_{z,\varepsilon}\Bigl(\frac{\partial G_\theta(z)}{\partial\theta}\Bigr)^{\!\top}\nabla D^*_\sigma(x_\sigma),\qquad\nabla D^*_\sigma=\nabla\log p_\sigma-\nabla\log q_\sigma. $$ (eq-zoo-matching)
+# $$ \nabla_\theta\,\mathrm{KL}(q_\sigma\,\Vert\,p_\sigma)=-\,\mathbb E_{z,\varepsilon}\Bigl(\frac{\partial G_\theta(z)}{\partial\theta}\Bigr)^{\!\top}\nabla D^*_\sigma(x_\sigma) $$ (eq-zoo-matching)
+#
+# with $\nabla D^*_\sigma=\nabla\log p_\sigma-\nabla\log q_\sigma$.
 # ````
 #
 # ````{prf:proof}
 # $\mathrm{KL}=\int q_\sigma\log\frac{q_\sigma}{p_\sigma}$ depends on $\theta$ through $q_\sigma$ in two places. The logarithm's contributes $\int q_\sigma\,\partial_\theta\log q_\sigma=\partial_\theta\int q_\sigma=0$. The other is the derivative of $\mathbb E_{z,\varepsilon}\,h(x_\sigma)$ with $h=\log\frac{q_\sigma}{p_\sigma}=-D^*_\sigma$ held fixed: the chain rule.
 # ````
 #
-# The gradient is a difference of two scores. Distribution matching distillation {cite:p}`yin2024improved` takes the first from the teacher, the second from a small diffusion model of the student's samples, and adds a discriminator on real data; adversarial distillation {cite:p}`sauer2024adversarial,kim2024consistency` has the discriminator alone. In the plane the teacher's score is exact and the student's comes from a batch of its
+# The gradient is a difference of two scores. Distribution matching distillation {cite:p}`yin2024improved` takes the first from the teacher, the second from a small diffusion model of the student's samples, and adds a discriminator on real data; adversarial distillation {cite:p}`sauer2024adversarial,kim2024consistency` combines a discriminator with a distillation loss of another kind. In the plane the teacher's score is exact and the student's comes from a batch of its
 # own samples, each a normal law of width $\sigma$. Three one-pass generators, of the same networks: taught by pairs; the same, then matched; and a GAN without a teacher.
 
 
@@ -545,7 +547,7 @@ ways = {
     "the game alone": [counted(gan.generator) for gan in games["rpgan"]],
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the share of samples near a mode against the number of evaluations of the exact score, for two solvers, and for the three ways to sample in one pass (dots: seeds). Right: one seed's samples (orange) and the data (grey).", "name": "fig-zoo-steps"}, "image": {"alt": "Left, two rising curves over the number of evaluations on a logarithmic axis, from zero at one evaluation to nearly all at about thirty, and three groups of dots at one evaluation. Right, three scatter plots of a ring of clusters: bridges between clusters in all of them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the share of samples near a mode against the number of evaluations of the exact score, for two solvers, and for the three ways to sample in one pass (marks: seeds, side by side at one evaluation). Right: one seed's samples (orange) and the data (grey).", "name": "fig-zoo-steps"}, "image": {"alt": "Left, two rising curves over the number of evaluations on a logarithmic axis, from zero at one evaluation to nearly all at about thirty, and three groups of dots at one evaluation. Right, three scatter plots of a ring of clusters: bridges between clusters in all of them."}}
 figure = plt.figure(figsize=(10.4, 3.2), layout="constrained")
 axes = figure.subplots(1, 4, width_ratios=(1.5, 1, 1, 1))
 for order, (name, style, colour) in zip((1, 2), (("Euler", "o:", "0.35"), ("Heun", "s-", REAL))):
@@ -604,7 +606,7 @@ print(
 #
 # ### What papers print
 #
-# The table holds figures *of the papers, not runs of this book*, from the places named. FID compares only within one data set and one protocol ([evaluation](12_evaluation) shows how much it moves with the rest); for ImageNet and for labels given or not, read the last column before comparing.
+# The table holds figures *of the papers, not runs of this book*, from the places named. FID compares only within one data set and one protocol ([evaluation](12_evaluation) shows how much it moves with the rest); for labels given or not, read the column *protocol* before comparing; where it is silent, so is the place named.
 
 # %% tags=["hide-input"]
 rows = "\n".join(
@@ -618,7 +620,7 @@ display(
 )
 
 # %% [markdown]
-# Where does that leave the game? {cite:t}`dhariwal2021diffusion` ended its lead on varied pictures, and diffusion models are easier to train: a least-squares problem has no cycles and drops no modes. The game is kept where its two strengths count. *One pass*: GigaGAN {cite:p}`kang2023scaling` draws 512 × 512 pixels in 0.13 s by its paper, and the one-step entries above that
+# Where does that leave the game? {cite:t}`dhariwal2021diffusion` ended its lead on varied pictures, and diffusion models are easier to train: a least-squares problem has no cycles, and leaving out a mode costs it. The game is kept where its two strengths count. *One pass*: GigaGAN {cite:p}`kang2023scaling` draws 512 × 512 pixels in 0.13 s by its paper, and the one-step entries above that
 # come from diffusion models are lowest where a discriminator took part in training (compare the three on ImageNet 64). And *sharpness*: wherever a network must choose one of many right answers rather than their mean, in super-resolution, in the decoders that turn codes into pixels {cite:p}`esser2021taming`, a discriminator is still the loss that knows the difference.
 #
 # ```{admonition} What can go wrong
@@ -720,7 +722,7 @@ assert abs((drawn.abs() < a).double().mean() - math.erf(a / (math.sqrt(2) * K)))
 # %% [markdown]
 # ## Where this is used
 #
-# The [experiments](../experiments/dcgan_emoji) train those of the zoo that the table links; `ganbook.losses`, `ganbook.penalties` and `ganbook.nn` hold the parts. Steps of the growing kind are in [progressive growing](10_progressive_growing), StyleGAN's ancestor, and what FID does and does not say in [evaluation](12_evaluation).
+# The [experiments](../experiments/dcgan_emoji) train those of the zoo that the table links; `ganbook.losses`, `ganbook.penalties` and `ganbook.nn` hold the parts. Growing is the subject of [progressive growing](10_progressive_growing), StyleGAN's ancestor, and what FID does and does not say that of [evaluation](12_evaluation).
 
 # %% tags=["hide-input"]
 display(Markdown(f"*This chapter ran in {time.perf_counter() - started:.0f} s.*"))

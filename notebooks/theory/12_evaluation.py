@@ -22,7 +22,7 @@
 # - precision against recall, copies of the training data, and intervals;
 # - what a resize, a JPEG or a crop does to a score, measured on real pictures.
 #
-# *Before this:* covariance, eigenvalues, [the divergences](04_divergences). *Cost:* about half a minute.
+# *Before this:* covariance, eigenvalues, [the divergences](04_divergences), the [Wasserstein distance](05_wasserstein). *Cost:* about half a minute.
 # ```
 #
 # A GAN has no likelihood, so samples are compared with data. Pictures are first turned into vectors by a *feature
@@ -156,7 +156,7 @@ print("a shift costs its squared length, parallel axes the squared differences o
 #
 # The score of a set of pictures is this formula with the *sample* means and covariances of their features. Features are
 # not Gaussian, so it is a distance between two moments of two clouds and no more: clouds with equal mean and covariance
-# are at distance 0, whatever their shapes. Eight points on a circle and a disc-shaped Gaussian, for instance:
+# are at distance 0, whatever their shapes. Eight clusters on a circle and a round Gaussian, for instance:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two distributions with the same mean and the same covariance. Their Fréchet distance is zero up to the noise of sampling; an unbiased kernel distance (MMD² with a Gaussian kernel) tells them apart.", "name": "fig-eval-blind"}, "image": {"alt": "Left a ring of eight small clusters, right a single round Gaussian cloud of the same spread."}}
 ring = toy.ring(8, radius=math.sqrt(2 - 2 * 0.05**2), std=0.05)
@@ -166,7 +166,7 @@ disc = normal(n, 2, 8)
 blind = frechet_from_moments(Moments(2).update(clusters), Moments(2).update(disc))
 kernel = metrics.mmd2(clusters[:1000], disc[:1000], kernel=metrics.rbf(0.5))
 figure, axes = plt.subplots(1, 2, figsize=(6, 3), sharex=True, sharey=True, layout="constrained")
-for axis, points, color, title in zip(axes, (clusters, disc), (REAL, FAKE), ("eight modes", "one")):
+for axis, points, color, title in zip(axes, (clusters, disc), (REAL, FAKE), ("eight modes", "one mode")):
     axis.scatter(*points[:1500].T, s=3, color=color)
     axis.set(title=title, aspect="equal", xlim=(-4, 4), ylim=(-4, 4))
 plt.show()
@@ -179,7 +179,7 @@ print("the Fréchet distance is below 0.01 where the kernel distance is 50 times
 # %% [markdown]
 # ## The sample size is part of the number
 #
-# Take two samples of size $n$ from *one* distribution. Their distance is not 0, and the fewer, the larger: the
+# Take two samples of size $n$ from *one* distribution. Their distance is not 0, and the smaller $n$, the larger it is: the
 # covariance has $d(d+1)/2$ entries, each estimated with noise, and noise only ever adds to a squared distance.
 #
 # ```{prf:theorem} Bias of the Fréchet distance, to first order
@@ -365,6 +365,7 @@ for name, features in (("5,000 real digits", digit_features[5000:]), ("ten pictu
     rows[name] = (score, distance, recall)
 table_rows = "\n".join(f"| {name} | {s:.2f} | {f:.1f} | {r:.2f} |" for name, (s, f, r) in rows.items())
 display(Markdown(f"| samples | Inception Score (judge) | FD(mnist-judge) | recall |\n|---|---|---|---|\n{table_rows}"))
+display(Markdown(f"(The real digits' distance is one draw of the two halves; the {halves[5000]:.2f} above is a mean of several.)"))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 (real_score, real_distance, real_recall), (ten_score, ten_distance, ten_recall) = rows.values()
@@ -378,7 +379,8 @@ print("ten pictures beat real digits in the Inception Score; distance and recall
 # One number cannot say whether samples are poor or few in kind. {cite:t}`kynkaanniemi2019improved` surround every real
 # feature by a ball that reaches to its $k$-th neighbour; *precision* is the share of fakes that lie in some ball, and
 # *recall* the same with the roles exchanged. An outlier makes a huge ball, so {cite:t}`naeem2020reliable` count instead
-# how many balls hold a fake (*density*) and how many balls hold any fake (*coverage*).
+# in how many balls a fake lies, divided by $k$ (*density*), and the share of balls that hold any fake (*coverage*). Here $k$ is 3
+# for precision and recall, 5 for density and coverage.
 #
 # Two ways to spoil real digits: drown a share of them in noise, or show only some of the classes.
 
@@ -415,7 +417,7 @@ clean, half_noise = measured["noise"][0.0], measured["noise"][0.4]
 one, all_ = measured["classes"][1], measured["classes"][10]
 assert abs(half_noise[0] / clean[0] - 0.6) < 0.1 and half_noise[1] > 0.85 * clean[1]
 assert abs(one[0] - all_[0]) < 0.1 and one[1] < 0.3 * all_[1] and one[3] < 0.3 * all_[3]
-print("noise costs precision its share and spares recall; one class of ten costs recall and coverage, not precision: yes")
+print("noise costs precision its share and spares recall; keeping one class of ten costs recall and coverage, not precision: yes")
 
 # %% [markdown]
 # ```{widget} coverage
@@ -428,9 +430,9 @@ print("noise costs precision its share and spares recall; one class of ten costs
 # ## Copies
 #
 # A generator that repeats the training data has a perfect distance. Held-out data unmask it: fakes that were learnt lie
-# as near to the training pictures as fresh pictures do; copies lie nearer {cite:p}`meehan2020non`. Two measures: the
+# as near to the training pictures as fresh pictures do; copies lie nearer {cite:p}`meehan2020non`. Three measures: the
 # share of fakes whose nearest neighbour is a training picture rather than a held-out one (with sets of equal size, ½
-# without copying), and the ratio of the median distances of fakes and of held-out pictures to the training set. The
+# without copying), the ratio of the median distances of fakes and of held-out pictures to the training set, and *Meehan et al.*'s $z$, about standard normal without copying and far below 0 with it. The
 # judge itself has seen MNIST's training digits and places them a little better than others, so training, held-out and
 # fresh digits are all taken from its test digits here.
 
@@ -441,7 +443,7 @@ copies = {
     "other real digits": metrics.memorisation(train_features, held_out, honest),
     "half of them training digits": metrics.memorisation(train_features, held_out, mixed),
 }
-lines = "\n".join(f"| {name} | {c.share:.2f} | {c.distance_ratio:.2f} | {c.z:.1f} |" for name, c in copies.items())
+lines = "\n".join(f"| {name} | {c.share:.2f} | {c.distance_ratio:.2f} | {f'{c.z:.1f}'.replace('-', '−')} |" for name, c in copies.items())
 display(Markdown(f"| samples | share nearer to training | distance ratio | z |\n|---|---|---|---|\n{lines}"))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
@@ -546,17 +548,17 @@ print("the aliased resize costs more than any antialiased one, and JPEG costs mo
 
 # %% tags=["hide-input"]
 record = json.loads((Path(ganbook.__file__).parent.parent / "book/measurements/celeba10k-protocol.json").read_text())
-lines = "\n".join(f"| {name} | {row['fid']:.2f} |" for name, row in record["variants"].items())
+lines = "\n".join(f"| {name.replace('crop 140', 'crop 140 in place of 178')} | {row['fid']:.2f} |" for name, row in record["variants"].items())
 display(
     Markdown(
-        f"| the same {record['n']:,} faces of {record['dataset']}, 64 px | FID |\n|---|---|\n{lines}\n\n"
+        f"| the same {record['n']:,} faces of CelebA, 64 px | FID |\n|---|---|\n{lines}\n\n"
         f"*Protocol:* reference {record['preprocessing']}; {record['extractor']} `{record['extractor_sha256'][:8]}`; data "
         f"`{record['data_sha256'][:8]}`; {record['environment']['device']}; {record['date'][:10]}."
     )
 )
 sizes_ = record["sizes"]
-lines = "\n".join(f"| {int(n):,} | {row['fid']:.2f} | {row['kid']:.5f} ± {row['kid_std']:.5f} |" for n, row in sizes_.items())
-display(Markdown(f"| real faces against other real faces, n of each | FID | KID (± over subsets) |\n|---|---|---|\n{lines}"))
+lines = "\n".join(f"| {int(n):,} | {row['fid']:.2f} | {1000 * row['kid']:.2f} ± {1000 * row['kid_std']:.2f} |" for n, row in sizes_.items()).replace("-", "−")
+display(Markdown(f"| real faces against other real faces, n of each | FID | KID × 1000 (± over subsets) |\n|---|---|---|\n{lines}"))
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 fids = {name: row["fid"] for name, row in record["variants"].items()}
@@ -587,14 +589,14 @@ print(f"{value.name} refused beside another preprocessing: yes")
 # %% [markdown]
 # ```{admonition} What can go wrong
 # :class: warning
-# - *Fewer samples than features.* The covariance is singular and libraries return complex numbers, NaN, or something.
+# - **Fewer samples than features.** The covariance is singular and libraries return complex numbers, NaN, or an arbitrary number.
 #   Here a Fréchet distance of $n \le d$ samples is refused; KID has no such limit.
-# - *Another Inception.* Torchvision's weights give other numbers; so do other pooling layers. The hash of the weights is
+# - **Another Inception.** Torchvision's weights give other numbers; so do other pooling layers. The hash of the weights is
 #   part of every value here.
-# - *Samples saved as JPEG, or resized by a deep-learning library's interpolation without antialiasing.* See above.
-# - *Training on what the score measures.* A generator can be trained on Inception's features; the score then improves
+# - **Samples saved as JPEG, or resized by a deep-learning library's interpolation without antialiasing.** See above.
+# - **Training on what the score measures.** A generator can be trained on Inception's features; the score then improves
 #   more than the pictures.
-# - *Choosing the best checkpoint by the score that is reported.* Choose by another split or another seed.
+# - **Choosing the best checkpoint by the score that is reported.** Choose by another split or another seed.
 # ```
 #
 # ## Exercises

@@ -140,7 +140,7 @@
 
   widget("bias", (w) => {
     w.slider("d", "dimensions of the features", { min: 1, max: 12, step: 1, value: 8 });
-    w.slider("n", "samples on either side", { min: 20, max: 400, step: 10, value: 60 });
+    w.slider("n", "samples in each set", { min: 20, max: 400, step: 10, value: 60 });
     let seed = 1;
     w.button("Draw again", () => { seed += 1; });
     const sizes = [20, 40, 60, 100, 150, 200, 300, 400];
@@ -158,7 +158,7 @@
       plot.dots([[n, here]], "other square", 5);
       w.read([
         ["true distance", "0"], [`measured at n = ${n}`, show(here), "other"],
-        ["expected of the bias, to first order", show(M.frechetBias(d, n)), "plain"],
+        ["expected bias, to first order", show(M.frechetBias(d, n)), "plain"],
       ]);
     });
   });
@@ -183,7 +183,7 @@
       plot.dots(fake, "fake square", 2);
       w.read([
         ["precision", show(precision, 2)], ["recall", show(recall, 2)], ["coverage", show(M.coverage(real, fake, K), 2)],
-        ["modes captured", `${found.captured} of 8`], ["of high quality", `${Math.round(100 * found.highQuality)} %`],
+        ["modes captured", `${found.captured} of 8`], ["of high quality", `${Math.round(100 * found.highQuality)}%`],
       ]);
     });
   });
