@@ -171,3 +171,11 @@ def test_refusals():
         memorisation(x, x + 1, x[:1])
     with pytest.raises(InputError, match="half of the held-out samples are copies"):
         memorisation(x, x, x + 1)
+
+
+def test_a_large_common_offset_costs_no_digits():
+    real, fake = samples(60, 60, 4)
+    far = 1e7 + real, 1e7 + fake
+    assert precision_recall(*far) == precision_recall(real, fake)
+    assert density_coverage(*far) == density_coverage(real, fake)
+    assert nearest_neighbours(*far, k=3)[1].equal(nearest_neighbours(real, fake, k=3)[1])

@@ -150,3 +150,26 @@ def test_refusals():
         captured_modes_expected(5, 0)
     with pytest.raises(InputError, match="got 0 and 3"):
         high_quality_ceiling(0)
+
+
+@pytest.mark.parametrize("wrong", [-1, 10])
+def test_one_class_out_of_range_is_enough_to_refuse(wrong):
+    predictions = torch.full((5, 3), 4)
+    predictions[2, 1] = wrong
+    with pytest.raises(InputError, match="from 0 to 9"):
+        stacked_modes(predictions)
+
+
+def test_a_ceiling_takes_any_positive_radius():
+    assert high_quality_ceiling(1, radius=0.5) == pytest.approx(math.erf(0.5 / math.sqrt(2)))
+    with pytest.raises(InputError, match="radius > 0"):
+        high_quality_ceiling(1, radius=0.0)
+
+
+def test_true_shares_may_miss_one_by_rounding_only():
+    samples, means = points([0.0, 0], [10, 0]), points([0.0, 0], [10, 0])
+    for off in (5e-6, -5e-6):
+        mode_statistics(samples, means, 1.0, weights=torch.tensor([0.5 + off, 0.5], dtype=torch.float64))
+    for off in (1.5e-5, -1.5e-5):
+        with pytest.raises(InputError, match="add up to 1"):
+            mode_statistics(samples, means, 1.0, weights=torch.tensor([0.5 + off, 0.5], dtype=torch.float64))

@@ -118,3 +118,7 @@ def test_refusals_of_moments():
         Moments.from_state({"n": torch.tensor(1), "mean": torch.zeros(2), "scatter": torch.zeros(3, 3)})
     with pytest.raises(InputError, match="-1 samples"):
         Moments.from_state({"n": torch.tensor(-1), "mean": torch.zeros(2), "scatter": torch.zeros(2, 2)})
+
+
+def test_one_dimension_is_enough():
+    assert Moments(1).update(torch.tensor([[1.0], [3.0]])).covariance.tolist() == [[2.0]]
