@@ -27,7 +27,7 @@ def test_streamed_and_merged_moments_are_those_of_the_whole(sizes, seed):
         (streamed if i % 2 else half).update(part)
     streamed.merge(half)
     assert streamed.n == len(x)
-    np.testing.assert_allclose(streamed.mean, x.numpy().mean(0), rtol=1e-12)
+    np.testing.assert_allclose(streamed.mean, x.numpy().mean(0), rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(streamed.covariance, np.cov(x.numpy().T), rtol=1e-9, atol=1e-12)
 
 
