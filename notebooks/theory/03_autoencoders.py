@@ -145,7 +145,7 @@ print("the formula, the library's function, torch's and Monte Carlo agree: yes")
 # $\frac14\sigma^2\,\mathbb E\lVert\varepsilon\rVert^4\varepsilon_i^2=\frac{\sigma^2}{4d}\,\mathbb E\lVert\varepsilon\rVert^6$, by symmetry among the coordinates; and $\mathbb E\lVert\varepsilon\rVert^6=d(d+2)(d+4)$, the third moment of a $\chi^2$ law.
 # ````
 #
-# It grows with the square of the dimension, for $f$ as a whole enters the gradient of every coordinate. (A constant baseline brings it down to the order of $d$, {prf:ref}`ex-ae-variance`. For a rugged $f$, whose slope is large where its values are not, the order can be reversed.)
+# It grows with the square of the dimension, for $f$ as a whole enters the gradient of every coordinate. (A constant baseline brings it down to the order of $d$, {ref}`as an exercise shows <ex-ae-variance>`. For a rugged $f$, whose slope is large where its values are not, the order can be reversed.)
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 DIMS = (1, 2, 4, 8, 16, 32, 64)
