@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import entropy, wasserstein_distance
+from scipy.stats import entropy, norm, wasserstein_distance
 
 from ganbook.divergences import (
     F_DIVERGENCES,
@@ -196,3 +196,65 @@ def test_refusals():
         wasserstein_1d(torch.zeros(0), half)
     with pytest.raises(InputError, match="at least 1, got 0.5"):
         wasserstein_1d(half, half, 0.5)
+
+
+def test_a_part_that_the_generator_never_visits():
+    p, q = torch.tensor([0.5, 0.5], dtype=torch.float64), torch.tensor([1.0, 0.0], dtype=torch.float64)
+    assert kl(p, q).item() == math.inf
+    assert reverse_kl(p, q).item() == pytest.approx(math.log(2))
+    assert total_variation(p, q).item() == 0.5
+    assert js(p, q).item() == pytest.approx(0.5 * (0.5 * math.log(2 / 3) + 0.5 * math.log(2) + math.log(4 / 3)))
+
+
+def test_gaussians_are_those_of_scipy_wherever_their_mean_lies():
+    x = torch.tensor([-1.5, 0.0, 2.0, 4.5])
+    density = gaussian(x, 1.3, 0.8)
+    assert density.dtype == torch.float64
+    assert density.tolist() == pytest.approx(norm.pdf(x.double().numpy(), 1.3, 0.8))
+    one, three, four, five = (torch.tensor(float(value), dtype=torch.float64) for value in (1, 3, 4, 5))
+    assert gaussian_kl(three, four, three, four) == gaussian_wasserstein2(three, four, three, four) == 0
+    assert gaussian_kl(three, one, five, one).item() == pytest.approx(2)
+    assert gaussian_wasserstein2(one, one, four, five).item() == 5
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_single_precision_is_computed_in_double(name):
+    p, q = probabilities(1, 2, 3, 4).float(), probabilities(4, 1, 1, 2).float()
+    weights, critic = torch.ones(4), torch.tensor([0.1, -0.2, 0.3, -0.4])
+    found = f_divergence(p / p.sum(), q / q.sum(), name, weights)
+    expected = f_divergence((p / p.sum()).double(), (q / q.sum()).double(), name)
+    assert found.dtype == torch.float64 and found.item() == pytest.approx(expected.item(), rel=1e-14)
+    bound = variational_bound(p, q, critic, name, weights)
+    in_double = variational_bound(p.double(), q.double(), critic.double(), name)
+    assert bound.dtype == torch.float64 and bound.item() == pytest.approx(in_double.item(), rel=1e-14)
+
+
+def test_single_precision_grids_and_samples_are_computed_in_double():
+    third = torch.tensor([0.0, 0.1, 0.4])
+    assert trapezoid_weights(third).dtype == torch.float64
+    assert trapezoid_weights(third).tolist() == trapezoid_weights(third.double()).tolist()
+    found = wasserstein_1d(third, torch.tensor([0.3, 0.7]))
+    assert found.dtype == torch.float64
+    assert found.item() == wasserstein_1d(third.double(), torch.tensor([0.3, 0.7]).double()).item()
+
+
+def test_a_critic_may_be_infinite_where_a_distribution_never_goes():
+    half, one = torch.tensor([0.5, 0.5], dtype=torch.float64), torch.tensor([1.0, 0.0], dtype=torch.float64)
+    at_best = torch.tensor([1 + math.log(2), -math.inf], dtype=torch.float64)  # 1 + log(p/q)
+    assert variational_bound(one, half, at_best, "kl").item() == pytest.approx(math.log(2))
+    steep = torch.tensor([1.0, 800.0], dtype=torch.float64)  # its conjugate, e^799, is infinite in double precision
+    assert variational_bound(half, one, steep, "kl").item() == pytest.approx(0.5 + 400 - 1)
+
+
+def test_two_points_are_a_grid_and_equal_ones_are_none():
+    assert trapezoid_weights(torch.tensor([1.0, 4.0])).tolist() == [1.5, 1.5]
+    for grid in ([1.0], [1.0, 1.0], [2.0, 1.0]):
+        with pytest.raises(InputError, match="at least two rising points"):
+            trapezoid_weights(torch.tensor(grid))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_distribution_with_a_gradient_is_checked_without_a_warning():
+    p = probabilities(1, 2, 3).requires_grad_()
+    kl(p, probabilities(3, 2, 1)).backward()
+    assert p.grad.isfinite().all()
