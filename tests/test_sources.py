@@ -54,7 +54,7 @@ def test_the_command_line_and_the_pages_touch_no_run():
     root = Path(__file__).parent.parent
     for notebook in (root / "notebooks").rglob("*.py"):
         stems = {file.stem for file in sources(notebook) if file.suffix == ".py"}
-        compares = "read_records" in notebook.read_text() or "ladder" in stems
+        compares = "kept_records" in notebook.read_text() or "ladder" in stems
         comparing = {"results"} if compares else set()  # their tables are made of records
         assert not stems & ({"cli", "batch", "batch_cli", "results", "notebooks"} - comparing)
 

@@ -7,7 +7,7 @@ from ganbook.config import Config
 from ganbook.errors import InputError
 from ganbook.losses import LOSSES
 from ganbook.models.gan import GAN
-from ganbook.models.toy import dirac_gan, unrolled
+from ganbook.models.toy import UNDECIDED, dirac_gan, unrolled
 from ganbook.models.unrolled import foreseen
 from ganbook.nn import dcgan, mlp, sagan
 
@@ -26,20 +26,21 @@ class Point(torch.nn.Module):
 
 
 class Slope(torch.nn.Module):
-    """The Dirac-GAN's discriminator: D(x) = ψ·x."""
+    """The Dirac-GAN's discriminator: D(x) = t* + ψ·x."""
 
-    def __init__(self, psi):
+    def __init__(self, psi, rest=0.0):
         super().__init__()
+        self.rest = rest
         self.psi = torch.nn.Parameter(torch.tensor([psi], dtype=torch.float64))
 
     def forward(self, x, y=None):
-        return x @ self.psi
+        return self.rest + x @ self.psi
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("k", [0, 1, 4])
 def test_the_gradient_is_that_of_the_game_on_paper(loss, k):
-    generator, discriminator, h = Point(0.8), Slope(-0.6), 0.3
+    generator, discriminator, h = Point(0.8), Slope(-0.6, UNDECIDED.get(loss, 0.0)), 0.3
     fake, real = generator(torch.zeros(3, 1)), torch.zeros(3, 1, dtype=torch.float64)
     judge = foreseen(discriminator, real, fake, None, d_loss=LOSSES[loss].d, steps=k, lr=h)
     LOSSES[loss].g(judge(real, None), judge(fake, None)).mean().backward()
