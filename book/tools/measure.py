@@ -15,8 +15,8 @@ CHAPTERS = ("theory", "experiments")
 PICTURE = re.compile(r'<(?:img|source)[^>]*?(?:src|srcset)="([^"]+)"')
 READY = """async () => {
   await (window.MathJax?.startup?.promise ?? Promise.resolve());
-  const waits = (formula) => formula.getBoundingClientRect().top < window.innerHeight;
-  while ([...document.querySelectorAll("mjx-lazy")].some(waits)) await new Promise((then) => setTimeout(then, 5));
+  const waits = (formula) => formula.checkVisibility() && formula.getBoundingClientRect().top < window.innerHeight;
+  while ([...document.querySelectorAll("mjx-lazy")].some(waits)) await new Promise((then) => setTimeout(then, 50));
   await document.fonts.ready;
   return performance.now();
 }"""
