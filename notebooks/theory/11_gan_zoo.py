@@ -82,11 +82,11 @@ families, years = list(ZOO["families"]), range(variants[0]["year"], variants[-1]
 cells = {(f, y): [v["name"] for v in variants if v["family"] == f and v["year"] == y] for f in families for y in years}
 depth = {f: max(len(cells[f, y]) for y in years) for f in families}
 place, row = {}, 0.0
-figure, axis = plt.subplots(figsize=(9.2, 9.8), layout="constrained")
+figure, axis = plt.subplots(figsize=(11, 9.8), layout="constrained")
 for f in families:
     for y in years:
         for i, name in enumerate(cells[f, y]):
-            place[name] = (y, row + i + (depth[f] - len(cells[f, y])) / 2)
+            place[name] = (y, row + i + (depth[f] - len(cells[f, y])) / 2 + (0.2 if y % 2 else -0.2))  # neighbours' names pass
     axis.axhspan(row - 0.5, row + depth[f] - 0.5, color=COLOURS[f], alpha=0.07, linewidth=0)
     row += depth[f]
 for v in variants:
