@@ -58,7 +58,7 @@ SHRINK = """() => {
     if (set && room > 0 && set.offsetWidth > room) formula.style.fontSize = `${(100 * room) / set.offsetWidth}%`;
   }
 }"""
-ON_SCREEN = ("-runs.html", "/reproduce.html")  # every run by itself, to be clicked through, and commands to be copied
+GALLERY, COMMANDS = "-runs.html", "results/reproduce.html"  # to be clicked through, and to be copied: not for paper
 WIDEST = 9  # columns
 LONG = 16  # lines of code that go over to the next page together
 UNBROKEN = 24  # characters of code in a table's cell that need no place to break
@@ -80,10 +80,16 @@ def target(html: Path, page: Path, address: str) -> str:
     path, _, fragment = address.partition("#")
     if ":" in path or (path and not path.endswith(".html")):
         return address
-    there = Path(os.path.normpath(page.parent / path)) if path else page
+    there = _there(page, path)
     if not there.is_relative_to(html):
         return address
     return f"#{anchor(html, there)}" + (f"--{fragment}" if fragment else "")
+
+
+def on_paper(html: Path, page: Path) -> bool:
+    """Whether a page is printed: galleries of runs and the list of commands stay on the screen."""
+    name = page.relative_to(html).as_posix()
+    return not name.endswith(GALLERY) and name != COMMANDS
 
 
 def chapter(html: Path, page: Path) -> Tag:
@@ -114,8 +120,8 @@ def chapter(html: Path, page: Path) -> Tag:
         if block.get_text().count("\n") <= LONG:
             block["class"] = AttributeValueList([*block.get_attribute_list("class"), "short"])
     for link in text.select("a[href]"):
-        if not _leads_on(str(link["href"])):
-            link.unwrap()  # to a file beside the pages
+        if not _leads_on(html, page, str(link["href"])):
+            link.unwrap()  # to a file beside the pages, or to one that is not printed
     redirect(text, lambda link: target(html, page, link), lambda file: _picture(html, page, file))
     return text
 
@@ -143,9 +149,17 @@ def loosen(code: Tag) -> None:
         word.extract()
 
 
-def _leads_on(address: str) -> bool:
+def _leads_on(html: Path, page: Path, address: str) -> bool:
     path = address.partition("#")[0]
-    return not path or ":" in path or (path.endswith(".html") and not path.endswith(ON_SCREEN))
+    if not path or ":" in path:
+        return True
+    there = _there(page, path)
+    return path.endswith(".html") and (not there.is_relative_to(html) or on_paper(html, there))
+
+
+def _there(page: Path, path: str) -> Path:
+    """The page that a relative address of a page names; its own for an empty one."""
+    return Path(os.path.normpath(page.parent / path)) if path else page
 
 
 def _picture(html: Path, page: Path, source: str) -> str:
@@ -187,7 +201,7 @@ def whole(html: Path) -> str:
     Raises:
         DataError: the book is not built.
     """
-    chapters = {page: chapter(html, page) for page in reading_order(html) if not str(page).endswith(ON_SCREEN)}
+    chapters = {page: chapter(html, page) for page in reading_order(html) if on_paper(html, page)}
     sheets = (file.relative_to(html) for name in STYLES for file in sorted((html / "_static").glob(name)))
     styles = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets)
     return f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{TITLE}</title>

@@ -45,3 +45,16 @@ def test_folded_code_is_left_out_and_what_it_printed_stays(tmp_path):
     html = book(tmp_path)
     text = pdf.chapter(html, html / "theory" / "one.html").get_text()
     assert "measured" in text and "code" not in text and "Show" not in text
+
+
+def test_what_stays_on_the_screen_is_neither_printed_nor_linked(tmp_path):
+    html = book(tmp_path)
+    assert not pdf.on_paper(html, html / "results" / "reproduce.html")
+    assert not pdf.on_paper(html, html / "results" / "wgan-runs.html")
+    assert pdf.on_paper(html, html / "reference" / "api" / "reproduce.html")  # the module of that name
+    body = '<h1>Four ways</h1><a href="reproduce.html">again</a> <a href="wgan-runs.html#r">runs</a>'
+    body += '<a href="../reference/api/reproduce.html">module</a>'
+    (html / "results").mkdir()
+    (html / "results" / "wgan.html").write_text(HEAD.format("", body))
+    text = pdf.chapter(html, html / "results" / "wgan.html")
+    assert [a["href"] for a in text.select("a")] == ["#page-reference-api-reproduce"]
