@@ -313,14 +313,7 @@ STEPS = {"simultaneous": toy.simultaneous, "alternating": toy.alternating}
 states = torch.tensor([[1.0, -1.0], [0.3, 0.7], [-0.5, -1.2]])
 for loss in LOSSES:
     for ours, theirs in OPTIONS:
-        game = toy.adversarial_game(
-            lambda theta: theta[None],
-            lambda psi, x, loss=loss: REST.get(loss, 0.0) + x @ psi,
-            torch.zeros(1, 1),
-            n_theta=1,
-            loss=loss,
-            **theirs,
-        )
+        game = toy.dirac_gan(loss, **theirs)
         motion = lambda s, loss=loss, ours=ours: velocity(s, loss, **ours)  # noqa: E731
         for state in states:
             assert torch.allclose(toy.vector_field(game, state), motion(state[None])[0], atol=1e-12)
