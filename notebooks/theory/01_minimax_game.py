@@ -548,17 +548,19 @@ assert (data * -softplus(-fixed)).sum() + generator_part.min() < -math.log(4)  #
 # :class: dropdown
 # ```python
 # for gamma in (0.0, 0.1, 3.0):
-#     print(gamma, [distances(*play(gamma, seed=seed)[:2]) for seed in range(3)])
+#     print(gamma, [distances(*play(gamma, seed=seed)[:2]) for seed in range(10)])
 # ```
-# Without the penalty some seeds settle and others are still on their way round when the learning rate runs out; the
-# cell below shows one of these. With it every seed settles, and on a problem this smooth thirty times as much does no
-# harm. That is a property of two bell curves, not of the penalty: on images its weight has to be chosen with care.
+# Look at the second number, how far the discriminator ends from one half. Without the penalty it is small for most seeds and
+# large for some; the cell below shows two of these. With $\gamma=3$ it is small for every seed we tried, and for $\gamma=0.1$
+# it lies between. The first number hardly changes: the learning rate that falls to zero and the averages have done most of the
+# damping already, and what distance is left depends on the seed more than on $\gamma$. So thirty times as much does no harm
+# here. That is a property of two bell curves, not of the penalty: on images its weight has to be chosen with care.
 # ````
 
 # %% tags=["claim", "keep_output", "nbval-check-output", "hide-input"]
-without, with_penalty = (distances(*play(gamma, seed=2)[:2])[0] for gamma in (0.0, 0.1))
-assert without > 2 * with_penalty, (without, with_penalty)
-print("seed 2 without the penalty ends more than twice as far from the data as with it: yes")
+doubts = {gamma: max(distances(*play(gamma, seed=seed)[:2])[1] for seed in (18, 19)) for gamma in (0.0, 3.0)}
+assert doubts[3.0] < 0.03 and doubts[0.0] > 3 * doubts[3.0], doubts
+print("seeds 18 and 19: with the penalty D ends within 0.03 of 1/2, without it one is more than three times as far: yes")
 
 # %% [markdown]
 # ## Where this is used
