@@ -3,17 +3,20 @@
 For five settings (DCGAN at 32 and 64 pixels, SNGAN's residual networks at 32, SAGAN at 64, WGAN-GP on DCGAN at 32),
 with the same networks, batch size and loss for all, in one process and in alternating rounds:
 
-- `ganbook.training` as a run uses it, with averaged generator, history and checks, real and fake in one batch for the
-  discriminator (``joint_batch``), and once more with two batches (the default);
-- (a) the leanest loop that one would write by hand: resident data, one joint pass, fused Adam, channels_last, and no
-  averaged generator, no history, no checks;
+- `ganbook.training` as a run uses it, with averaged generator, history and checks; real and fake in one batch for the
+  discriminator (``joint_batch``), and the generator judged by the fakes that the discriminator has just seen
+  (``reuse_fakes``); once more with two batches and fresh fakes (the defaults);
+- (a) the leanest loop that one would write by hand: resident data, one joint pass, the same fakes, fused Adam,
+  channels_last, and no averaged generator, no history, no checks;
 - (b) the customary loop, the pattern of PyTorch's DCGAN example: pictures in class folders, ImageFolder, transforms, a
-  DataLoader with two workers, real and fake in separate passes, plain Adam, `.item()` at every step.
+  DataLoader with two workers, real and fake in separate passes, the same fakes, plain Adam, `.item()` at every step.
 
-One step is one update of each player. Prints the ratio of ours to each, the median over rounds with the range, and
-every contender's peak memory, each in a process of its own: on a CPU what it adds to the imports, on a GPU what torch
-allocated. With ``--switches`` (the default on a GPU) also images a second, arithmetic as a share of what a large matrix
-product reaches there, and the gain of each switch of `ganbook.speed`. Run it on an otherwise idle machine.
+The customary loop reads pictures as they come: the embedded emoji of 64 pixels, or with ``--pictures zip:FILE`` or
+``folder:PATH`` others, such as photographs. One step is one update of each player. Prints the ratio of ours to each,
+the median over rounds with the range, and every contender's peak memory, each in a process of its own: on a CPU what it
+adds to the imports, on a GPU what torch allocated. With ``--switches`` (the default on a GPU) also images a second,
+arithmetic as a share of what a large matrix product reaches there, and the gain of each switch of `ganbook.speed`. Run
+it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganbook import data
 from ganbook._torchvision import torchvision
+from ganbook.data.pictures import Folder, Zip
 from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes
 from ganbook.speed import Speed
@@ -66,7 +70,8 @@ CASES = {
     "sagan64": Case("sagan", 64, "spectral", "hinge", 128, (16, 64), attention=(32,)),
     "wgangp32": Case("dcgan", 32, "none", "wasserstein", 100, (32, 64), penalty_weight=10.0),
 }
-OURS, TWO, LEAN, CUSTOMARY = "ganbook.training", "ganbook.training, two batches", "leanest", "customary"
+OURS, LEAN, CUSTOMARY = "ganbook.training", "leanest", "customary"
+DEFAULTS = "ganbook.training, two batches and fresh fakes"
 SWITCHES = {
     "none of them": Speed(channels_last=False),
     "channels_last": Speed(),
@@ -85,6 +90,7 @@ class Setting:
     case: Case
     device: torch.device
     batch: int
+    pictures: str
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         torch.manual_seed(0)
@@ -97,13 +103,14 @@ class Setting:
         return torch.randn(self.batch, self.case.latent_dim, device=self.device)
 
 
-def ours(s: Setting, images: data.ImageSet, *, joint: bool = True, speed: Speed | None = None) -> Loop:
+def ours(s: Setting, images: data.ImageSet, *, shared: bool = True, speed: Speed | None = None) -> Loop:
     gan = GAN(
         *s.networks(),
         loss=s.case.loss,
         penalty="wgan_gp" if s.case.penalty_weight else "none",
         penalty_weight=s.case.penalty_weight,
-        joint_batch=joint,
+        joint_batch=shared,
+        reuse_fakes=shared,
         speed=speed or Speed(),
         device=s.device,
     )
@@ -142,16 +149,16 @@ def lean(s: Setting, images: data.ImageSet) -> Loop:
         for _ in range(steps):
             rows = pixels.index_select(0, torch.randint(len(pixels), (s.batch,), device=s.device))
             real = rows.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-            with torch.no_grad():
-                fake = generator(s.latents())
-            loss = d_loss(s.case.loss, *discriminator(torch.cat([real, fake])).chunk(2))
+            fake = generator(s.latents())
+            shown = fake.detach()
+            loss = d_loss(s.case.loss, *discriminator(torch.cat([real, shown])).chunk(2))
             if s.case.penalty_weight:
-                loss = loss + s.case.penalty_weight * slope_penalty(discriminator, real, fake)
+                loss = loss + s.case.penalty_weight * slope_penalty(discriminator, real, shown)
             opt_d.zero_grad()
             loss.backward()
             opt_d.step()
             discriminator.requires_grad_(False)
-            loss = g_loss(s.case.loss, discriminator(generator(s.latents())))
+            loss = g_loss(s.case.loss, discriminator(fake))
             opt_g.zero_grad()
             loss.backward()
             opt_g.step()
@@ -204,22 +211,39 @@ def customary(s: Setting, folder: Path) -> Loop:
     return run
 
 
-def write_pictures(images: data.ImageSet, folder: Path) -> None:
-    for i, picture in enumerate(images.images):
-        path = folder / str(0 if images.labels is None else images.labels[i]) / f"{i}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(picture.transpose(1, 2, 0)).save(path)
+def load(name: str, resolution: int) -> data.ImageSet:
+    return (
+        data.load(name, resolution=resolution)
+        if name == "emoji"
+        else data.load(name, split="all", resolution=resolution)
+    )
+
+
+def write_pictures(name: str, folder: Path) -> None:
+    """Into class folders, as they come."""
+    if name == "emoji":
+        images = data.load("emoji", resolution=64)
+        for i, (picture, label) in enumerate(zip(images.images, images.labels, strict=True)):
+            path = folder / str(label) / f"{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture.transpose(1, 2, 0)).save(path)
+        return
+    kind, _, path = name.partition(":")
+    place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+    (folder / "all").mkdir()
+    for i, picture in enumerate(place.names):
+        (folder / "all" / f"{i}{Path(picture).suffix}").write_bytes(place.read(i))
 
 
 @contextlib.contextmanager
 def contenders(s: Setting, names: list[str]) -> Iterator[dict[str, Loop]]:
-    images = data.load("emoji", resolution=s.case.resolution)
+    images = load(s.pictures, s.case.resolution)
     with tempfile.TemporaryDirectory() as folder:
         if CUSTOMARY in names:
-            write_pictures(images, Path(folder))
+            write_pictures(s.pictures, Path(folder))
         make: dict[str, Callable[[], Loop]] = {
             OURS: lambda: ours(s, images),
-            TWO: lambda: ours(s, images, joint=False),
+            DEFAULTS: lambda: ours(s, images, shared=False),
             LEAN: lambda: lean(s, images),
             CUSTOMARY: lambda: customary(s, Path(folder)),
         }
@@ -253,7 +277,7 @@ def spread(values: list[float]) -> str:
 def peak_megabytes(options: argparse.Namespace, case: str, name: str) -> float:
     """Of one contender in a process of its own."""
     command = [sys.executable, __file__, "--cases", case, "--memory-of", name, "--device", options.device]
-    command += ["--batch", str(options.batch)]
+    command += ["--batch", str(options.batch), "--pictures", options.pictures]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(result.stdout.split()[-1])
 
@@ -294,7 +318,7 @@ def matrix_flops(device: torch.device, kind: torch.dtype) -> float:
 
 
 def report_switches(s: Setting, *, steps: int, rounds: int) -> None:
-    images = data.load("emoji", resolution=s.case.resolution)
+    images = load(s.pictures, s.case.resolution)
     graphs = s.device.type == "cuda"  # without a GPU they are compilation once more
     chosen = {name: speed for name, speed in SWITCHES.items() if graphs or speed.compile != "reduce-overhead"}
     loops = {name: ours(s, images, speed=speed) for name, speed in chosen.items()}
@@ -313,15 +337,15 @@ def report_switches(s: Setting, *, steps: int, rounds: int) -> None:
 
 
 def report(options: argparse.Namespace, name: str) -> None:
-    s = Setting(CASES[name], torch.device(options.device), options.batch)
+    s = Setting(CASES[name], torch.device(options.device), options.batch, options.pictures)
     width = s.case.widths[s.device.type == "cuda"]
     print(
         f"{name}: {s.case.resolution} px, width {width}, batch {s.batch}, {s.case.loss}, norm {s.case.norm}", flush=True
     )
-    with contenders(s, [OURS, TWO, LEAN, CUSTOMARY]) as loops:
+    with contenders(s, [OURS, DEFAULTS, LEAN, CUSTOMARY]) as loops:
         taken = speeds(s, loops, steps=options.steps, rounds=options.rounds, warm=3)
     print(f"  ours: {spread(taken[OURS])} steps/s, {statistics.median(taken[OURS]) * s.batch:,.0f} images/s")
-    for other in (LEAN, CUSTOMARY, TWO):
+    for other in (LEAN, CUSTOMARY, DEFAULTS):
         ratios = [a / b for a, b in zip(taken[OURS], taken[other], strict=True)]
         print(f"  against {other}: {spread(ratios)} times as fast", flush=True)
     if options.memory:
@@ -338,13 +362,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200 if cuda else 4)
     parser.add_argument("--rounds", type=int, default=5 if cuda else 25)
     parser.add_argument("--batch", type=int, default=64 if cuda else 32)
+    parser.add_argument("--pictures", default="emoji", help="emoji, zip:FILE or folder:PATH")
     parser.add_argument("--device", default="cuda" if cuda else "cpu")
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--switches", action=argparse.BooleanOptionalAction, default=cuda)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
-        s = Setting(CASES[options.cases], torch.device(options.device), options.batch)
+        s = Setting(CASES[options.cases], torch.device(options.device), options.batch, options.pictures)
         return measure_memory(s, options.memory_of)
     device = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
     print(f"torch {torch.__version__}, {device}; medians of {options.rounds} rounds of {options.steps} steps (range)")

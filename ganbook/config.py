@@ -42,6 +42,7 @@ class Config:
     augment: str = "none"  # of all that D sees: color, translation, cutout, separated by commas
     ada_target: float = 0.0  # ADA: mean sign of the reals' logits that `augment` is adapted to; 0 augments always
     joint_batch: bool = False  # show D real and fake in one batch instead of two
+    reuse_fakes: bool = False  # G learns from the fakes that D has just seen, not from fresh ones: faster
     unroll: int = 0  # steps of D that G foresees
     latent_dim: int = 64  # length of z
     width_g: int = 32  # feature maps of the generator's last hidden layer

@@ -300,6 +300,7 @@ def build_gan(
         augment=config.augment,
         ada_target=config.ada_target,
         joint_batch=config.joint_batch,
+        reuse_fakes=config.reuse_fakes,
         unroll=config.unroll,
         lr_g=config.lr_g,
         lr_d=config.lr_d,

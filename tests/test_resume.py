@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 TINY = {"width_g": 4, "width_d": 4, "latent_dim": 4, "batch_size": 8, "n_eval": 60, "steps": 40, "flip": True}
 KINDS = [
     {"norm": "batch", "augment": "translation", "ada_target": 0.1, "instance_noise": 0.1},
-    {"norm": "spectral", "loss": "hinge", "n_dis": 2},
+    {"norm": "spectral", "loss": "hinge", "n_dis": 2, "reuse_fakes": True},
     {"norm": "none", "loss": "wasserstein", "penalty": "wgan_gp", "penalty_weight": 10.0},
 ]
 CHILD = """

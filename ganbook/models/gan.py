@@ -106,6 +106,9 @@ class GAN:
         unroll: how many steps of the discriminator the generator foresees (Metz et al. 2017); 0 for none.
         unroll_lr: the length of a foreseen step, plain gradient descent; None takes the discriminator's present rate.
         joint_batch: show the discriminator real and fake in one batch, so that BatchNorm mixes their statistics.
+        reuse_fakes: let the generator's step take the fakes that the discriminator has just learned from, as PyTorch's
+            DCGAN example does, and not fresh ones: one pass of the generator less. The two steps of Goodfellow et al.
+            (2014, algorithm 1) draw latents of their own.
         lr_g, lr_d: Adam's learning rates; different ones are the two time scales of Heusel et al. (2017).
         betas: Adam's moments.
         weight_decay: AdamW's, per step and unit of the learning rate (Loshchilov and Hutter 2019, algorithm 2); 0 is
@@ -134,6 +137,7 @@ class GAN:
         augment: str = "none",
         ada_target: float = 0.0,
         joint_batch: bool = False,
+        reuse_fakes: bool = False,
         unroll: int = 0,
         unroll_lr: float | None = None,
         lr_g: float = 2e-4,
@@ -156,7 +160,8 @@ class GAN:
         check_weight(penalty, penalty_weight)
         self.penalty, self.penalty_weight = get_penalty(penalty), penalty_weight
         self.clip, self.real_target, self.instance_noise = clip, real_target, instance_noise
-        self.changes, self.joint_batch = policy(augment), joint_batch
+        self.changes, self.joint_batch, self.reuse_fakes = policy(augment), joint_batch, reuse_fakes
+        self._kept: tuple[Tensor, Tensor | None] | None = None  # fakes with their graph, and their labels
         self.ada_target, self.augment_p = ada_target, torch.zeros((), device=self.device) if ada_target else None
         self.unroll, self.unroll_lr, self.batchnorm = unroll, unroll_lr, has_batchnorm(generator, discriminator)
         if self.penalty is not None:
@@ -206,8 +211,9 @@ class GAN:
         """
         check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         self.speed.begin_step()
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.reuse_fakes):
             fake = self._fakes(len(real), labels)
+        self._kept, fake = ((fake, labels) if self.reuse_fakes else None), fake.detach()
         real = self.view(self.speed.arranged(real))
         real_logits, fake_logits = self._judge(real, fake, labels)
         check_logits(real_logits, fake_logits)
@@ -252,15 +258,19 @@ class GAN:
     def generator_step(self, real: Tensor, labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, ""]:
         """One descent step of the generator through the discriminator, whose parameters receive nothing.
 
-        `real` gives the batch size, and its logits where the loss is relativistic.
+        `real` gives the batch size, and its logits where the loss is relativistic. With `reuse_fakes` the fakes
+        are those of the discriminator's step on as many samples and the very same `labels`, if that came before.
 
         Returns:
             The mean loss before the step, detached, still on the device.
         """
         check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
-        self.speed.begin_step()
+        kept, self._kept = self._kept, None
+        reused = kept is not None and len(kept[0]) == len(real) and kept[1] is labels
+        if not reused:
+            self.speed.begin_step()  # kept fakes would not outlast it
         with frozen(self.discriminator):
-            fake = self._fakes(len(real), labels)
+            fake = kept[0] if kept is not None and reused else self._fakes(len(real), labels)
             judge = self._foreseen(real, fake, labels) if self.unroll else self.discriminator
             with self.speed.autocast(self.device):
                 fake_logits = full(judge(fake, labels))

@@ -22,6 +22,7 @@ CASES = {
     "noise": {
         "norm": "batch",
         "joint_batch": True,
+        "reuse_fakes": True,
         "real_target": 0.8,
         "instance_noise": 0.1,
         "augment": "color,translation",

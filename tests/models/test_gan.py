@@ -1,5 +1,6 @@
 """The two updates: each moves its own network, downhill, and nothing else."""
 
+import copy
 import itertools
 
 import pytest
@@ -127,6 +128,53 @@ def test_in_a_joint_batch_real_and_fake_share_batchnorms_statistics():
     assert seen_joint == [16] and seen_separate == [8, 8]
     torch.testing.assert_close(joint, separate)
     assert not torch.allclose(one_step("batch", True)[0], one_step("batch", False)[0], rtol=1e-3)
+
+
+def test_reused_fakes_are_those_of_the_discriminators_step():
+    """The generator descends the loss of the very samples that the discriminator has just learned from."""
+    gan, real, labels = small_gan(norm="none", reuse_fakes=True), *batch()
+    state, g = gan.rng.get_state(), weights(gan.generator)
+    gan.discriminator_step(real, labels)
+    assert not any(moved(g, gan.generator)) and all(p.grad is None for p in gan.generator.parameters())
+
+    again = copy.deepcopy(gan.discriminator)  # after its step, as the generator meets it
+    other = small_gan(norm="none")
+    other.rng.set_state(state)
+    fake = other.generator(other.latents(8), labels)
+    expected_loss = gan.loss.g(again(real, labels), again(fake, labels)).mean()
+    expected = torch.autograd.grad(expected_loss, list(other.generator.parameters()))
+
+    d = weights(gan.discriminator)
+    loss = gan.generator_step(real, labels)
+    torch.testing.assert_close(loss, expected_loss.detach())
+    for parameter, gradient in zip(gan.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+    assert not any(moved(d, gan.discriminator)) and all(moved(g, gan.generator))
+
+
+def passes_of_the_generator(gan, steps):
+    """How often the generator is called in each of some steps, given as the player and what it is shown."""
+    counts = []
+    hook = gan.generator.register_forward_pre_hook(lambda *_: counts.append(1))
+    seen = []
+    for player, arguments in steps:
+        getattr(gan, f"{player}_step")(*arguments)
+        seen.append(len(counts))
+        counts.clear()
+    hook.remove()
+    return seen
+
+
+def test_fakes_are_reused_once_and_only_for_the_batch_they_were_made_for():
+    gan, (real, labels) = small_gan(reuse_fakes=True), batch()
+    shown = (real, labels)
+    rounds = [("discriminator", shown), ("generator", shown), ("generator", shown)]
+    assert passes_of_the_generator(gan, rounds) == [1, 0, 1]
+    ahead = [("discriminator", shown), ("discriminator", shown), ("generator", shown)]
+    assert passes_of_the_generator(gan, ahead) == [1, 1, 0]
+    for other in ((real[:6], labels[:6]), (real, labels.flip(0))):
+        assert passes_of_the_generator(gan, [("discriminator", shown), ("generator", other)]) == [1, 1]
+    assert passes_of_the_generator(small_gan(), rounds[:2]) == [1, 1]
 
 
 def test_smoothed_targets_bound_the_logits_of_the_reals():
