@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganbook import ladder
+from ganbook import data, ladder
 from ganbook.errors import InputError
-from ganbook.evaluation.panel import Panel
+from ganbook.evaluation.panel import Panel, evenly
 from ganbook.experiment import environment
 from ganbook.ladder import (
     Variant,
@@ -60,6 +60,26 @@ def panel():
 def played(panel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     return play_all(VARIANTS, PARAMETERS, panel, folder, device=CPU, n_looks=2)
+
+
+def test_a_panel_compares_with_held_out_pictures_or_with_those_of_training(panel):
+    other = Panel("emoji:twemoji", 32, device=CPU, against="train")
+    assert (panel.protocol(5)["split"], other.protocol(5)["split"]) == ("test", "train")
+    training = data.load("emoji:twemoji", resolution=32).images
+    assert other.protocol(5)["n_real"] == len(training) == len(other.real) > len(panel.real)
+    same = evenly(data.to_tensors(data.load("emoji:twemoji", resolution=32))[0], 400)
+    name = panel.distance(400)
+    assert other.judged(same)[name] < panel.judged(same)[name]  # pictures of the training set lie nearer to it
+    with pytest.raises(InputError, match="Unknown comparison 'trian'. Did you mean 'train'"):
+        Panel("emoji:twemoji", 32, device=CPU, against="trian")
+
+
+def test_precision_and_recall_see_all_of_the_real_pictures(panel):
+    """Real pictures lie class by class in many sets: the first few are not like the others."""
+    first = panel.images[:100]
+    assert torch.equal(evenly(torch.arange(10), 4), torch.tensor([0, 3, 6, 9]))
+    assert torch.equal(evenly(torch.arange(3), 4), torch.arange(3))
+    assert panel.look(first)["recall"] < panel.look(evenly(panel.images, 100))["recall"]
 
 
 def test_a_ladder_adds_up():

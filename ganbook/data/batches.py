@@ -58,10 +58,8 @@ class Batches(Iterator[tuple[Tensor, Tensor | None]]):
         self.source = images
         self.size = len(images)
         if self.resident:
-            rows = np.ascontiguousarray(
-                images.transpose(0, 2, 3, 1)
-            )  # one picture, one piece of memory: fast to gather
-            self.pixels = torch.from_numpy(rows).to(device)
+            # a copy, however it was stored (a prepared set is read-only, on disk): one picture, one piece of memory
+            self.pixels = torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(device)
         else:
             self._pool = ThreadPoolExecutor(1)
         self._ahead: tuple[int, Future[Tensor]] | None = None  # a position and its batch, being gathered

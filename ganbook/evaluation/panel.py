@@ -1,7 +1,7 @@
 """A panel of judges for samples of one data set: distance, coverage, likeness and modes, with one protocol.
 
-What a comparison of several GANs asks of each: the held-out pictures are read once, and every set of samples after that
-is measured against them in the same way.
+What a comparison of several GANs asks of each: the real pictures are read once, and every set of samples after that is
+measured against them in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganbook import data
+from ganbook.errors import unknown_name
 from ganbook.evaluation.extractors import JudgeExtractor, get_extractor
 from ganbook.evaluation.protocol import metric_name
 from ganbook.evaluation.runs import apart
@@ -21,12 +22,13 @@ from ganbook.metrics import Moments, frechet_from_moments, mode_score, pairwise_
 from ganbook.models.progressive import area
 from ganbook.plotting import to_uint8
 
-MOST_REAL = 10_000  # pictures that samples are compared with
+MOST_REAL = 10_000  # held-out pictures that samples are compared with; of any, for precision and recall
+AGAINST = ("held-out", "train")
 PAIRS, FEW_PAIRS = 100, 40  # of images, for MS-SSIM, the dearest of the measures: at the end, and at a look
 
 
 class Panel:
-    """Held-out pictures, and how samples are compared with them.
+    """Real pictures, and how samples are compared with them.
 
     Emoji are read by their judge, at the 32 pixels that it knows; all other sets by the Inception network.
 
@@ -34,12 +36,21 @@ class Panel:
         dataset: a name that `ganbook.data.load` knows.
         resolution: of the samples.
         device: where features are computed.
+        against: ``"held-out"``, at most `MOST_REAL` pictures that training did not see, or ``"train"``, all that it
+            did, with which most of the published distances were measured.
+
+    Raises:
+        InputError: another word for ``against``; the nearest is suggested.
     """
 
-    def __init__(self, dataset: str, resolution: int, *, device: torch.device) -> None:
-        self.dataset, self.held_out = dataset, apart(dataset, resolution)
-        images = data.to_tensors(self.held_out)[0]
-        self.images = images[torch.linspace(0, len(images) - 1, min(len(images), MOST_REAL)).long()]
+    def __init__(self, dataset: str, resolution: int, *, device: torch.device, against: str = "held-out") -> None:
+        if against not in AGAINST:
+            raise unknown_name("comparison", against, AGAINST)
+        held_out = against == "held-out"
+        self.dataset = dataset
+        self.compared = apart(dataset, resolution) if held_out else data.load(dataset, resolution=resolution)
+        images = data.to_tensors(self.compared)[0]
+        self.images = evenly(images, MOST_REAL) if held_out else images
         self.extractor = get_extractor(choose_extractor("auto", dataset, 32), device=device)
         self.judge = self.extractor.judge if isinstance(self.extractor, JudgeExtractor) else None
         self.real = self.features(self.images)
@@ -75,27 +86,32 @@ class Panel:
         return metric_name("frechet", n, self.extractor.name)
 
     def _apart(self, fake: Tensor) -> dict[str, float]:
-        n = min(len(fake), len(self.real))
-        shares = precision_recall(self.real[:n], fake[:n])
+        n = min(len(fake), len(self.real), MOST_REAL)
+        shares = precision_recall(evenly(self.real, n), fake[:n])
         return {"precision": shares.precision, "recall": shares.recall}
 
     @cached_property
     def real_similarity(self) -> float:
-        """Pairwise MS-SSIM of the held-out pictures: the value to meet."""
+        """Pairwise MS-SSIM of the real pictures: the value to meet."""
         return similarity(self.images)
 
     def protocol(self, n: int) -> dict[str, Any]:
         """How n samples are measured, for the record."""
-        side = self.judge.resolution if self.judge is not None else self.held_out.images.shape[2]
+        side = self.judge.resolution if self.judge is not None else self.compared.images.shape[2]
         return {
             "dataset": self.dataset,
-            "split": self.held_out.split,
-            "preprocessing": f"{self.held_out.preprocessing}, features at {side} px",
+            "split": self.compared.split,
+            "preprocessing": f"{self.compared.preprocessing}, features at {side} px",
             "n_real": len(self.images),
             "n_fake": n,
             "extractor": self.extractor.name,
             "extractor_sha256": self.extractor.sha256,
         }
+
+
+def evenly(rows: Tensor, n: int) -> Tensor:
+    """At most n rows, evenly spaced: files often lie class by class."""
+    return rows[torch.linspace(0, len(rows) - 1, min(len(rows), n)).long()]
 
 
 def presentable(images: Tensor) -> Tensor:

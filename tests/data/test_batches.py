@@ -1,5 +1,8 @@
 """Batches: every picture once an epoch, in an order that the seed decides, resumable in its middle."""
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +82,20 @@ def test_from_disk_and_from_the_device_come_the_same_batches():
     for _ in range(11):  # over two epochs and into a third
         (a, a_labels), (b, b_labels) = (next(stream) for stream in streams)
         assert torch.equal(a, b) and torch.equal(a_labels, b_labels)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_read_only_set_is_copied_without_a_warning(channels_last):
+    """A prepared set is such a file, in one order or the other; torch warns of memory that must not be written to."""
+    pictures = np.repeat(numbered().images, 3, axis=1)
+    stored = np.array(pictures.transpose(0, 2, 3, 1) if channels_last else pictures, order="C")
+    stored.flags.writeable = False
+    images = stored.transpose(0, 3, 1, 2) if channels_last else stored
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream = Batches(dataclasses.replace(numbered(), images=images), 3, seed=0)
+    assert not np.shares_memory(stream.pixels.numpy(), stored)
+    assert torch.equal(next(stream)[0], next(Batches(numbered(), 3, seed=0))[0].expand(3, 3, 4, 4))
 
 
 def test_a_stream_from_disk_resumes_exactly():
