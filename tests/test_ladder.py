@@ -70,8 +70,8 @@ def test_a_panel_compares_with_held_out_pictures_or_with_those_of_training(panel
     same = evenly(data.to_tensors(data.load("emoji:twemoji", resolution=32))[0], 400)
     name = panel.distance(400)
     assert other.judged(same)[name] < panel.judged(same)[name]  # pictures of the training set lie nearer to it
-    with pytest.raises(InputError, match="Unknown comparison 'trian'. Did you mean 'train'"):
-        Panel("emoji:twemoji", 32, device=CPU, against="trian")
+    with pytest.raises(InputError, match="Unknown comparison 'trains'. Did you mean 'train'"):
+        Panel("emoji:twemoji", 32, device=CPU, against="trains")
 
 
 def test_precision_and_recall_see_all_of_the_real_pictures(panel):
