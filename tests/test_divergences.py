@@ -1,6 +1,7 @@
 """Divergences against closed forms, against each other and against other people's programmes."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from scipy.stats import entropy, norm, wasserstein_distance
 
 from ganbook.divergences import (
     F_DIVERGENCES,
+    check_distribution,
     f_divergence,
     gaussian,
     gaussian_kl,
@@ -258,3 +260,11 @@ def test_a_distribution_with_a_gradient_is_checked_without_a_warning():
     p = probabilities(1, 2, 3).requires_grad_()
     kl(p, probabilities(3, 2, 1)).backward()
     assert p.grad.isfinite().all()
+
+
+def test_distributions_that_carry_a_gradient_are_checked_in_silence():
+    """Fitting calls the divergence at every step: torch's word on scalars would stand there each time."""
+    logits = torch.tensor([0.1, 0.5, -0.2], requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_distribution(logits.softmax(0), torch.full((3,), 1 / 3), torch.ones(3))
