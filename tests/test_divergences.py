@@ -39,6 +39,7 @@ def probabilities(*values):
 positive = st.lists(st.floats(0.01, 10), min_size=5, max_size=5)
 
 
+@pytest.mark.chapter(name="04_divergences")
 @given(a=positive, b=positive)
 def test_the_named_divergences_are_the_textbooks(a, b):
     p, q = probabilities(*a), probabilities(*b)
@@ -51,6 +52,7 @@ def test_the_named_divergences_are_the_textbooks(a, b):
     assert f_divergence(p, q, "hellinger").item() == pytest.approx(1 - (p * q).sqrt().sum().item(), abs=1e-12)
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 @given(a=positive, b=positive)
 @settings(max_examples=30)
@@ -65,6 +67,7 @@ def test_every_f_divergence_is_zero_only_on_the_diagonal_and_falls_when_outcomes
     assert f_divergence(merged_p, merged_q, name).item() <= value + 1e-12
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_slope_is_the_derivative_and_conjugate_the_supremum(name):
     divergence = get_f_divergence(name)
@@ -85,6 +88,7 @@ def test_beyond_its_domain_a_conjugate_is_infinite(name, t):
     assert F_DIVERGENCES[name].conjugate(torch.tensor([t])).item() == math.inf
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_the_variational_bound_is_a_bound_and_is_reached_by_the_slope_only(name):
     p, q = probabilities(0.5, 0.3, 0.2), probabilities(0.2, 0.3, 0.5)
@@ -97,6 +101,7 @@ def test_the_variational_bound_is_a_bound_and_is_reached_by_the_slope_only(name)
     assert variational_bound(p, q, best - 0.05, name) < value - 1e-5 or name == "total_variation"
 
 
+@pytest.mark.chapter(name="04_divergences")
 def test_disjoint_supports():
     p, q = torch.tensor([0.4, 0.6, 0.0, 0.0]), torch.tensor([0.0, 0.0, 0.3, 0.7])
     assert kl(p, q).item() == reverse_kl(p, q).item() == math.inf
@@ -106,6 +111,7 @@ def test_disjoint_supports():
     assert kl(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])).item() == pytest.approx(math.log(2))  # 0 log 0 = 0
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1.0, 1.0), (2.0, 0.5), (-1.0, 3.0)])
 def test_quadrature_agrees_with_the_closed_forms_of_gaussians(mean, std):
     p, q = gaussian(GRID, mean, std), gaussian(GRID)
@@ -127,11 +133,13 @@ def test_trapezoid_weights_integrate_straight_pieces_exactly():
     assert (trapezoid_weights(grid) * values).sum().item() == pytest.approx(torch.trapezoid(values, grid).item())
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize(("shift", "expected"), [(1, 0.1608), (2, 0.4859), (4, 0.9128), (8, 0.99987)])
 def test_js_of_shifted_gaussians(shift, expected):
     assert js(gaussian(GRID, shift), gaussian(GRID), WEIGHTS).item() / math.log(2) == pytest.approx(expected, abs=6e-5)
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("shift", [0.5, 3.0])
 def test_total_variation_of_shifted_gaussians(shift):
     value = total_variation(gaussian(GRID, shift), gaussian(GRID), WEIGHTS).item()
@@ -149,12 +157,14 @@ def test_underflow_in_one_tail_does_not_spoil_a_bounded_divergence(name):
 samples = st.lists(st.floats(-100, 100), min_size=1, max_size=8)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 @given(x=samples, y=samples)
 def test_wasserstein_on_a_line_is_scipys_for_samples_of_any_size(x, y):
     value = wasserstein_1d(torch.tensor(x), torch.tensor(y)).item()
     assert value == pytest.approx(wasserstein_distance(torch.tensor(x).numpy(), torch.tensor(y).numpy()), abs=1e-9)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_a_shift_costs_its_length_in_every_order(order):
     x = torch.randn(50, generator=torch.Generator().manual_seed(0))
@@ -163,6 +173,7 @@ def test_a_shift_costs_its_length_in_every_order(order):
     assert wasserstein_1d(x, x.repeat(3), order).item() == 0
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 def test_w2_of_gaussian_quantiles_is_the_closed_form():
     levels = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
     z = torch.special.ndtri(levels)
@@ -171,6 +182,7 @@ def test_w2_of_gaussian_quantiles_is_the_closed_form():
     assert wasserstein_1d(1 + 0.5 * z[::2], z[1::2], order=2).item() == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 def test_distances_can_be_differentiated():
     mean = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(kl(gaussian(GRID, mean), gaussian(GRID), WEIGHTS), mean)

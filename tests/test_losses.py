@@ -48,6 +48,7 @@ def test_every_loss_has_a_formula():
     assert set(FORMULAS) == set(LOSSES)
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 @pytest.mark.parametrize("name", LOSSES)
 @given(real=st.floats(-12, 12), fake=st.floats(-12, 12))
 def test_values_are_the_papers(name, real, fake):
@@ -56,6 +57,7 @@ def test_values_are_the_papers(name, real, fake):
     assert loss.g(*at(real, fake)).item() == pytest.approx(g(real, fake), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 @pytest.mark.parametrize("name", LOSSES)
 @given(real=logits, fake=logits)
 def test_descent_moves_each_player_its_own_way(name, real, fake):
@@ -88,6 +90,7 @@ def test_only_a_relativistic_generator_reads_the_real_logits(name):
     assert reads == LOSSES[name].relativistic
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 def test_gradients_saturate_as_the_formula_says():
     t = torch.linspace(-20, 20, 81, dtype=torch.float64, requires_grad=True)
     (minimax,) = torch.autograd.grad(LOSSES["minimax"].g(t, t).sum(), t)
@@ -96,6 +99,7 @@ def test_gradients_saturate_as_the_formula_says():
     torch.testing.assert_close(nonsaturating, -torch.sigmoid(-t.detach()))
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 def test_minimax_is_twice_the_averaged_cross_entropy():
     real, fake = torch.randn(100), torch.randn(100)
     bce = binary_cross_entropy_with_logits(torch.cat([real, fake]), torch.cat([torch.ones(100), torch.zeros(100)]))
@@ -111,6 +115,7 @@ BEST = {
 }
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 @pytest.mark.parametrize("name", BEST)
 @pytest.mark.parametrize("ratio", [0.2, 0.7, 3.0])
 def test_the_optimal_discriminator_is_the_known_function_of_the_density_ratio(name, ratio):
@@ -120,6 +125,7 @@ def test_the_optimal_discriminator_is_the_known_function_of_the_density_ratio(na
     assert t[expected_loss.argmin()].item() == pytest.approx(BEST[name](ratio), abs=1e-3)
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 def test_a_trained_discriminator_finds_the_log_density_ratio_and_the_jensen_shannon_divergence():
     """N(0,1) against N(m,1): D*(x) = m²/2 - m·x for real N(0,1), and -min loss = 2 JSD - log 4."""
     m, rng = 1.0, torch.Generator().manual_seed(0)
@@ -188,11 +194,13 @@ def bound(row, v):
     return (P * row.activation(v)).sum() - (Q * row.fake_term(v)).sum()
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_the_convex_function_gives_the_textbook_divergence(name):
     torch.testing.assert_close((Q * F_DIVERGENCES[name].f(P / Q)).sum(), DIVERGENCES[name])
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_the_conjugate_is_the_supremum_and_the_fake_term_its_composition(name):
     row = F_DIVERGENCES[name]
@@ -203,6 +211,7 @@ def test_the_conjugate_is_the_supremum_and_the_fake_term_its_composition(name):
         torch.testing.assert_close((u * t - row.f(u)).max(), row.conjugate(t), atol=2e-4, rtol=0)
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_the_bound_holds_everywhere_and_is_tight_at_the_optimum(name):
     row = F_DIVERGENCES[name]
@@ -226,6 +235,7 @@ def test_the_bound_holds_everywhere_and_is_tight_at_the_optimum(name):
         assert bound(row, other) < DIVERGENCES[name]
 
 
+@pytest.mark.chapter(name="04_divergences")
 @pytest.mark.parametrize("name", F_DIVERGENCES)
 def test_the_f_gan_pair_is_the_bound_with_the_signs_of_a_minimised_loss(name):
     row, loss = F_DIVERGENCES[name], f_gan(name)

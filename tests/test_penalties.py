@@ -69,6 +69,7 @@ def test_every_penalty_has_a_formula():
     assert set(GRADIENT_AT) == set(PENALTIES)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", PENALTIES)
 @pytest.mark.parametrize("scale", [0.3, 2.0])
@@ -102,6 +103,7 @@ def test_each_penalty_looks_where_it_says(name):
     torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 @pytest.mark.parametrize("name", PENALTIES)
 def test_the_penaltys_own_gradient_is_the_derivative_of_the_formula(name):
     """d/da of the penalty of D = ½a‖x‖², against finite differences: nothing on the way is detached."""
@@ -165,6 +167,7 @@ def test_labels_reach_a_conditional_critic():
             penalty(critic, x, x, rng=rng())
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 def test_interpolation_lies_between_and_follows_the_callers_generator():
     real, fake = torch.ones(1000, 2, 3), torch.zeros(1000, 2, 3)
     points = interpolate(real, fake, rng(1))
@@ -231,6 +234,7 @@ def test_a_compiled_critic_pays_the_same_and_feels_the_same(in_place):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 @pytest.mark.parametrize("name", PENALTIES)
 def test_batchnorm_is_refused_and_named(name):
     critic = dcgan.Discriminator(resolution=28, channels=1, width=2, norm="batch")
@@ -239,6 +243,7 @@ def test_batchnorm_is_refused_and_named(name):
         PENALTIES[name](critic, x, x)
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 def test_batchnorm_would_tie_the_samples_together():
     """What the refusal is about: swapping one sample of a batch changes the gradient at another."""
     torch.manual_seed(0)
@@ -252,6 +257,7 @@ def test_batchnorm_would_tie_the_samples_together():
     assert not torch.allclose(*gradients, rtol=0.01)
 
 
+@pytest.mark.chapter(name="05_wasserstein")
 def test_clipping_bounds_every_parameter_in_place_and_spares_the_small_ones():
     critic = mlp.Discriminator(width=8)
     with torch.no_grad():

@@ -22,7 +22,7 @@ from ganbook.errors import DataError, GanbookError
 from ganbook.execution import EXECUTED, FAILURE
 from ganbook.results import COMPLETE, METRICS
 
-BOOK, RUNS = Path("book"), Path("runs")
+BOOK, RUNS, TESTS = Path("book"), Path("runs"), Path("tests")
 COMMITTED = BOOK / "results"  # records that are kept in git
 DOWNLOADS = ("results", "runs")  # executed notebooks there are files to be downloaded, no pages
 NOT_STAGED = {"_build", "tools", "results", "measurements", "decisions", "__pycache__"}
@@ -56,7 +56,7 @@ def inputs(scale: str) -> list[str]:
     others = [name for name in SCALES if name not in (scale, "smoke")]
     records = [file for name in others for file in sorted((RUNS / name).glob(f"*/*/{METRICS}"))]
     committed = [file for file in sorted(COMMITTED.rglob("*")) if file.is_file()]
-    pairs = sorted(Path("notebooks").rglob("*.ipynb"))
+    pairs = [*sorted(Path("notebooks").rglob("*.ipynb")), *sorted(TESTS.rglob("test_*.py"))]
     code = [*sorted(Path("ganbook").rglob("*.py")), EXPERIMENTS, Path("CITATION.cff"), *tools]
     return [str(file) for file in (*code, *static_files(), *committed, *pairs, *records)]
 
@@ -146,7 +146,7 @@ def proofs(runs: Sequence[Run], staged: Iterable[str]) -> dict[str, Callable[[],
         Path(chapter_page(run)).with_suffix("").as_posix(): run.folder / EXECUTED for run in runs if run.chapter
     }
     chapters = [claims.read_chapter(page, nbformat.read(file, as_version=4)) for page, file in executed.items()]
-    return claims.pages(chapters, BOOK / claims.SOURCES, known)
+    return claims.pages(chapters, BOOK / claims.SOURCES, known, TESTS)
 
 
 def contents(experiments: Mapping[str, Experiment]) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from book.tools.chapters import CLAIM
+from book.tools.laws import Law, laws
 from ganbook.errors import DataError
 
 if TYPE_CHECKING:
@@ -105,29 +106,30 @@ def unchecked(chapters: Iterable[Chapter]) -> list[str]:
     ]
 
 
-def pages(chapters: Sequence[Chapter], sources: Path, known: Iterable[str]) -> Staged:
+def pages(chapters: Sequence[Chapter], sources: Path, known: Iterable[str], tests: Path) -> Staged:
     """The pages "Claims" and "Sources", by their place in the book.
 
     Args:
         chapters: all chapters of the book.
         sources: the yaml file that says where each row of the sources is answered.
         known: all pages of the book, without suffix.
+        tests: the folder of the library's tests.
 
     Raises:
-        DataError: a statement has no check, or a row names a page or a label that does not exist.
+        DataError: a statement has no check, or a row or a test names a place that does not exist.
     """
     if problems := unchecked(chapters):
         raise DataError("\n".join(problems))
     titles = dict.fromkeys(known, "")  # Sphinx then takes the page's own
     titles |= {chapter.page: chapter.title for chapter in chapters}
     return {
-        "claims.md": claims_page(chapters).encode,
+        "claims.md": claims_page(chapters, laws(tests, (Path(chapter.page).name for chapter in chapters))).encode,
         "sources.md": sources_page(read_sources(sources), titles, chapters, sources).encode,
     }
 
 
-def claims_page(chapters: Sequence[Chapter]) -> str:
-    """Where each claim is stated, whether it is proven there, and what its check printed in this build."""
+def claims_page(chapters: Sequence[Chapter], held: Sequence[Law]) -> str:
+    """Where each claim is stated, whether it is proven there, what its check printed, and which tests hold it too."""
     statements = [s for chapter in chapters for s in chapter.statements if s.kind in NEED_A_CHECK]
     others = sum(len(chapter.other_checks) for chapter in chapters)
     lines = [
@@ -137,6 +139,9 @@ def claims_page(chapters: Sequence[Chapter]) -> str:
         "checks of what the text says beside them. A check of a theory chapter is a cell that stops the build when it",
         "fails; an experiment's says what came out. The last column is what it printed. One cell may check several",
         "statements. A statement without a proof on its page is cited there.",
+        "",
+        f"A chapter's laws have to hold in the library, too: {len(held)} tests carry their chapter's name, and tell",
+        "by their own what they hold. Those of one: `pytest -m 'chapter(name=\"07_training_dynamics\")' tests`.",
         "",
     ]
     for chapter in chapters:
@@ -148,7 +153,16 @@ def claims_page(chapters: Sequence[Chapter]) -> str:
             lines += [_table(["stated", "what", "proven", "the check said"], rows), ""]
         if chapter.other_checks:
             lines += ["Also checked:", "", *(f"- {_plain(check)}" for check in chapter.other_checks), ""]
+        lines += _held([law for law in held if law.chapter == Path(chapter.page).name])
     return "\n".join(lines)
+
+
+def _held(held: Sequence[Law]) -> list[str]:
+    """What a chapter's tests hold, a line a file."""
+    if not held:
+        return []
+    files = {law.file: [other.sentence for other in held if other.file == law.file] for law in held}
+    return ["Held by tests:", "", *(f"- `{file}`: {'; '.join(names)}" for file, names in files.items()), ""]
 
 
 def _row(statement: Statement) -> list[str]:

@@ -1,11 +1,13 @@
 """The pages "Claims" and "Sources": each statement has its check, each row of the sources its place or stands open."""
 
+from collections import Counter
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from book.tools import claims
+from book.tools.laws import Law, laws
 from ganbook.data.catalog import CATALOG
 from ganbook.errors import DataError
 from ganbook.notebooks import read_notebook
@@ -55,7 +57,7 @@ def test_a_claim_that_names_no_statement_before_it_stops_the_build():
 @pytest.mark.parametrize("cells", [(THEOREM,), (THEOREM, "## Second", "print('four: yes')"), ("print('yes')", THEOREM)])
 def test_a_statement_without_a_check_stops_the_build_and_is_named(cells):
     with pytest.raises(DataError, match="theory/sums: the theorem 'Two and two' has no check"):
-        claims.pages([chapter(*cells)], ROOT / "book" / claims.SOURCES, set())
+        claims.pages([chapter(*cells)], ROOT / "book" / claims.SOURCES, set(), ROOT / "tests" / "material")
 
 
 def test_a_proof_counts_for_the_statement_before_it_and_an_algorithm_needs_no_check():
@@ -69,7 +71,7 @@ def test_a_proof_counts_for_the_statement_before_it_and_an_algorithm_needs_no_ch
 
 
 def test_the_page_shows_statement_proof_and_check_and_no_markup_of_a_terminal():
-    page = claims.claims_page([chapter(THEOREM, "print('a|b of *c* is $4: yes')")])
+    page = claims.claims_page([chapter(THEOREM, "print('a|b of *c* is $4: yes')")], [])
     assert "1 statements with a check each, and 0" in page
     assert "## [Sums](theory/sums.ipynb)" in page
     assert "| {prf:ref}`thm-four` | Two and two | here | a\\|b of \\*c\\* is \\$4: yes |" in page
@@ -86,7 +88,7 @@ def sources(tmp_path):
 
 
 def sources_page(path: Path) -> str:
-    found = claims.pages([chapter(THEOREM, "print('yes')")], path, {"theory/sums", "data/mnist"})
+    found = claims.pages([chapter(THEOREM, "print('yes')")], path, {"theory/sums", "data/mnist"}, path.parent)
     return found["sources.md"]().decode()
 
 
@@ -133,7 +135,10 @@ def test_every_statement_of_the_book_has_its_check_and_every_place_named_for_a_s
     static = {p.relative_to(ROOT / "book").with_suffix("").as_posix() for f in folders for p in f.glob("*.md")}
     cards = {f"data/{name}" for name in ("index", *CATALOG)}
     known = {c.page for c in chapters} | static | cards | {"results/index", "results/thesis"}
-    assert set(claims.pages(chapters, ROOT / "book" / claims.SOURCES, known)) == {"claims.md", "sources.md"}
+    assert set(claims.pages(chapters, ROOT / "book" / claims.SOURCES, known, ROOT / "tests")) == {
+        "claims.md",
+        "sources.md",
+    }
 
 
 def test_labels_are_unique_over_the_book(chapters):
@@ -148,3 +153,31 @@ def test_the_rows_of_the_five_sources_are_complete():
     assert [list(source["rows"]) for source in sources] == [
         [f"S{number}.{row}" for row in range(1, count + 1)] for number, count in counts.items()
     ]
+
+
+def written(folder: Path, mark: str) -> Path:
+    folder /= "tests"
+    folder.mkdir(parents=True)
+    (folder / "test_sums.py").write_text(f"import pytest\n\n\n{mark}\ndef test_two_and_two_are_four():\n    pass\n")
+    return folder
+
+
+def test_tests_that_hold_a_chapters_laws_stand_on_the_page(tmp_path):
+    held = laws(written(tmp_path, '@pytest.mark.chapter(name="sums")'), ["sums"])
+    assert held == [Law("sums", "tests/test_sums.py", "two_and_two_are_four")]
+    page = claims.claims_page([chapter(THEOREM, "print('yes')")], held)
+    assert "1 tests carry" in page and "- `tests/test_sums.py`: two and two are four" in page
+    assert laws(written(tmp_path / "other", "@pytest.mark.long"), ["sums"]) == []
+
+
+@pytest.mark.parametrize("arguments", ['name="products"', '"sums"', "", 'name="sums", again=1'])
+def test_a_mark_that_names_no_chapter_stops_the_build_with_its_place(tmp_path, arguments):
+    with pytest.raises(DataError, match=r"tests/test_sums\.py:4: .*names no chapter\. A mark reads"):
+        laws(written(tmp_path, f"@pytest.mark.chapter({arguments})"), ["sums"])
+
+
+def test_every_theory_chapter_with_laws_in_the_library_has_tests_of_them():
+    names = [path.stem for path in sorted((ROOT / "notebooks" / "theory").glob("*.py"))]
+    count = Counter(law.chapter for law in laws(ROOT / "tests", names))
+    # 00 and 02 teach with code of their own, 11 is a survey
+    assert {name[:2] for name in names if count[name] < 3} == {"00", "02", "11"}

@@ -49,6 +49,7 @@ def test_of_a_gaussian_with_itself_is_zero_and_never_negative():
         assert 0 <= frechet_distance(mu, cov, mu, cov) <= 1e-9 * cov.trace().item()
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @given(shift=st.floats(-100, 100), scale=st.floats(1e-3, 1e3))
 def test_a_translation_costs_its_squared_length(shift, scale):
     cov = scale * covariance(6, 2)
@@ -56,6 +57,7 @@ def test_a_translation_costs_its_squared_length(shift, scale):
     assert got == pytest.approx(6 * shift**2, rel=1e-9, abs=1e-9 * cov.trace().item())
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @given(a=st.floats(0.01, 100), b=st.floats(0.01, 100), d=st.integers(1, 8))
 def test_scaled_identities(a, b, d):
     eye, mu = torch.eye(d, dtype=torch.float64), torch.zeros(d)
@@ -64,6 +66,7 @@ def test_scaled_identities(a, b, d):
     )
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_commuting_covariances_compare_axis_by_axis():
     a, b = torch.tensor([1.0, 4.0, 9.0]).double(), torch.tensor([16.0, 0.25, 9.0]).double()
     rotation = torch.linalg.qr(normal(3, 3)).Q
@@ -72,6 +75,7 @@ def test_commuting_covariances_compare_axis_by_axis():
     assert frechet_distance(torch.zeros(3), cov1, torch.zeros(3), cov2) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @pytest.mark.parametrize("d", [2, 64, 256])
 def test_equals_the_sqrtm_route(d):
     one, two = (normal(d, seed=3), covariance(d, 4)), (normal(d, seed=5), covariance(d, 6))
@@ -133,6 +137,7 @@ def test_too_few_samples_are_refused_with_the_minimum_and_a_way_out():
     assert frechet_from_moments(real, fake) == frechet_distance(real.mean, real.covariance, fake.mean, fake.covariance)
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @pytest.mark.parametrize(("d", "n"), [(4, 400), (16, 1000), (16, 2000)])
 def test_the_bias_law_measured(d, n):
     generator = rng(d)

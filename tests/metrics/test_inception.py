@@ -16,12 +16,14 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_sure_and_balanced_answers_score_the_number_of_classes():
     sure = torch.eye(7).repeat(20, 1)
     assert inception_score_of_probabilities(sure, splits=10) == pytest.approx((7, 0))
     assert inception_score(1000 * sure, splits=10) == pytest.approx((7, 0))
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_one_answer_for_all_scores_one():
     same = torch.tensor([[0.1, 0.2, 0.7]]).repeat(50, 1)
     assert inception_score_of_probabilities(same) == pytest.approx((1, 0))
@@ -37,6 +39,7 @@ def test_a_case_by_hand():
     assert got == pytest.approx((expected, 0))
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @given(seed=st.integers(0, 999), n=st.integers(2, 30), k=st.integers(1, 6), scale=st.floats(0, 500))
 @settings(max_examples=50)
 def test_lies_between_one_and_the_number_of_classes(seed, n, k, scale):

@@ -53,6 +53,7 @@ def test_no_block_is_larger_than_said(monkeypatch):
     assert max(max(shape) for shape in shapes) == 10
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_rbf_of_gaussians_has_a_closed_form():
     """E k(x, y) = (σ² / (σ² + 2))^½ exp(-m² / (2 (σ² + 2))) for x ~ N(0, 1), y ~ N(m, 1)."""
     sigma, m, n = 0.8, 1.5, 4000
@@ -61,6 +62,7 @@ def test_rbf_of_gaussians_has_a_closed_form():
     assert mmd2(normal(n, 1), m + normal(n, 1, seed=1), kernel=rbf(sigma)) == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.chapter(name="12_evaluation")
 @pytest.mark.parametrize("name", KERNELS)
 def test_unbiased_estimates_of_equal_distributions_average_to_zero_and_may_be_negative(name):
     function, _ = KERNELS[name]

@@ -65,6 +65,7 @@ def test_balls_are_closed_for_precision_and_open_for_density():
     assert density_coverage(real, fake, k=1).density == pytest.approx(1 / 3)
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_fakes_at_one_place_have_precision_and_no_recall():
     real = normal(200, 4)
     collapsed = 1e-3 * normal(200, 4, seed=2)
@@ -73,6 +74,7 @@ def test_fakes_at_one_place_have_precision_and_no_recall():
     assert spread.precision < 0.2 and spread.recall > 0.9
 
 
+@pytest.mark.chapter(name="12_evaluation")
 def test_equal_distributions_have_density_one_and_the_known_coverage():
     n, k = 1000, 5
     density, coverage = density_coverage(normal(n, 8), normal(n, 8, seed=1), k=k)

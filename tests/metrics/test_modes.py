@@ -46,6 +46,7 @@ def test_the_radius_is_open_and_counts_in_standard_deviations():
     assert wide.captured == 1 and wide.high_quality == 1
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 @pytest.mark.parametrize(("name", "k"), [("ring", 8), ("grid", 25)])
 def test_a_perfect_sampler_meets_ceiling_and_floor(name, k):
     mixture = {"ring": toy.ring, "grid": toy.grid}[name]()
@@ -95,6 +96,7 @@ def test_every_mode_once_is_even():
     assert stacked_modes(torch.cartesian_prod(*[torch.arange(10)] * 3)) == pytest.approx((1000, 1000, 0))
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_a_perfect_sampler_of_stacked_digits_meets_the_floor():
     generator = rng(2)
     results = [stacked_modes(torch.randint(10, (26_000, 3), generator=generator)) for _ in range(20)]
@@ -105,6 +107,7 @@ def test_a_perfect_sampler_of_stacked_digits_meets_the_floor():
     assert sum(few) / 20 == pytest.approx(captured_modes_expected(1000, 1500), abs=8)
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_the_floors_are_the_stated_numbers():
     assert high_quality_ceiling(2) == pytest.approx(1 - math.exp(-9 / 2))
     assert high_quality_ceiling(1) == pytest.approx(math.erf(3 / math.sqrt(2)))

@@ -28,6 +28,7 @@ def codes(n=5, d=3, seed=0):
     return torch.randn(n, d, generator=g, dtype=torch.float64), torch.randn(n, d, generator=g, dtype=torch.float64)
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 def test_kl_is_that_of_torch_distributions():
     mean, log_var = codes()
     expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0)).sum(1)
@@ -35,6 +36,7 @@ def test_kl_is_that_of_torch_distributions():
     assert torch.equal(gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2))
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 def test_kl_is_the_mean_log_ratio_of_the_densities():
     """E_q[log q(z) - log p(z)] from draws by reparameterisation, within four standard errors."""
     mean, log_var = codes(1, 2)
@@ -45,6 +47,7 @@ def test_kl_is_the_mean_log_ratio_of_the_densities():
     assert abs(ratio.mean() - gaussian_kl(mean, log_var)[0]) < 4 * ratio.std() / n**0.5
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 def test_draws_have_the_posteriors_moments_and_carry_gradients():
     mean = torch.tensor([[1.0, -2.0]], requires_grad=True)
     log_var = torch.tensor([[0.0, math.log(4.0)]], requires_grad=True)
@@ -73,6 +76,7 @@ def test_cross_entropy_of_saturated_pixels_is_finite():
     assert math.isfinite(bernoulli_nll(ends, -ends).item())
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 def test_the_best_variance_is_best_and_leaves_the_gradient_alone():
     x = torch.rand(4, 1, 3, 3, generator=rng(), dtype=torch.float64)
     made = torch.rand(4, 1, 3, 3, generator=rng(1), dtype=torch.float64, requires_grad=True)
@@ -94,6 +98,7 @@ def test_mmd_is_the_metrics_unbiased_estimate_with_a_gradient(name):
     assert (z.grad != 0).any()
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 @pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize("name", ["imq", "rbf"])
 def test_mmd_of_equal_laws_is_zero_on_average(name, labelled):

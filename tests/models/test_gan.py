@@ -38,6 +38,7 @@ def moved(before, network):
     return [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
 
 
+@pytest.mark.chapter(name="01_minimax_game")
 @pytest.mark.parametrize(("loss", "norm"), list(itertools.product(LOSSES, dcgan.NORMS)))
 def test_every_loss_steps_every_network_and_only_the_right_one(loss, norm):
     gan = small_gan(loss, norm)

@@ -44,12 +44,14 @@ X = torch.linspace(-2, 2, 9)[:, None, None, None]
 EXACT = torch.distributions.Normal(0, math.sqrt(SLOPE**2 + 0.5)).log_prob(X.flatten())
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 @pytest.mark.parametrize("draws", [1, 7])
 def test_with_the_exact_posterior_every_weight_is_the_likelihood(draws):
     model = Autoencoder(Posterior(), Line(), likelihood="gaussian")
     assert torch.allclose(importance_bound(model, X, draws=draws), EXACT, atol=1e-5)
 
 
+@pytest.mark.chapter(name="03_autoencoders")
 def test_the_bound_rises_to_the_likelihood_and_one_draw_is_the_elbo():
     model = Autoencoder(Posterior(3.0), Line(), likelihood="gaussian")
     many = X.repeat(2000, 1, 1, 1)

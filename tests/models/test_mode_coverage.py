@@ -24,6 +24,7 @@ def captured(steps, *, seed, **options):
     return len(nearest[distance < 3 * data.std[0]].unique())
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
 def test_rpgan_with_r1_and_r2_captures_the_whole_grid(seed):
@@ -31,6 +32,7 @@ def test_rpgan_with_r1_and_r2_captures_the_whole_grid(seed):
     assert captured(3000, seed=seed, loss="rpgan", penalty="r1_r2", penalty_weight=0.02) == 25
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 @pytest.mark.long
 def test_the_plain_loss_does_not():
     """The measure can fail: same networks, data and budget, without relativism and penalties, and one of the seeds."""

@@ -107,6 +107,7 @@ def test_each_step_trains_what_the_plan_has_in_use():
         assert rgb == {side for side, share in ((str(resolution), alpha), (str(resolution // 2), 1 - alpha)) if share}
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_nothing_jumps_when_a_block_is_added():
     """The first losses of a new stage, at alpha = 0, are those that the old stage would have had."""
     losses = []
@@ -157,6 +158,7 @@ def test_optimisers_forget_where_they_are_told_to(reset, at):
     assert forgot == at
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_the_last_stage_costs_what_the_plain_network_costs():
     """In floating-point operations of both updates, EMA and pyramid included: the fade leaves nothing behind."""
 

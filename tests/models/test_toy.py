@@ -66,6 +66,7 @@ def test_the_table_of_pushes_is_complete():
     assert set(PUSH) == set(ALL_LOSSES)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ["minimax", "nonsaturating"])
 @pytest.mark.parametrize(("theta", "psi"), [(1.0, -1.0), (0.3, 0.8), (-2.0, 1.5)])
 def test_the_field_is_mescheders_formula(name, theta, psi):
@@ -75,6 +76,7 @@ def test_the_field_is_mescheders_formula(name, theta, psi):
     assert vector_field(dirac_gan(name), state(theta, psi)).tolist() == pytest.approx([v_theta, -theta * sigmoid])
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ALL_LOSSES)
 def test_the_field_is_minus_the_slope_of_each_players_own_loss(name):
     game, x, e = dirac_gan(name), state(0.4, -0.7), 1e-6
@@ -94,6 +96,7 @@ def test_a_constant_discriminator_at_its_best_answers_the_balanced_logit(name):
     assert slope.item() == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ALL_LOSSES)
 def test_unregularised_the_eigenvalues_are_imaginary(name):
     """J = [[0, b], [-a, 0]], hence λ = ±i√(ab): never attracting, for any loss."""
@@ -102,6 +105,7 @@ def test_unregularised_the_eigenvalues_are_imaginary(name):
     assert_same_eigenvalues(field_eigenvalues(dirac_gan(name), ORIGIN), expected)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ALL_LOSSES)
 @pytest.mark.parametrize("h", [0.1, 0.5])
 def test_simultaneous_steps_repel_and_alternating_ones_only_turn(name, h):
@@ -112,6 +116,7 @@ def test_simultaneous_steps_repel_and_alternating_ones_only_turn(name, h):
     assert size.tolist() == pytest.approx([1.0, 1.0], abs=1e-7)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 def test_the_unregularised_trajectory_diverges_or_circles():
     """Mescheder's notebook: h = 0.2, 500 steps."""
     assert radii(dirac_gan(), 0.2, 500)[-1].item() == pytest.approx(3.10, abs=0.01)
@@ -119,6 +124,7 @@ def test_the_unregularised_trajectory_diverges_or_circles():
     assert circling.min() > 1.3 and circling.max() < 1.6
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("penalty", DAMPING)
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
 def test_a_zero_centred_penalty_damps_with_critical_strength_one(penalty, gamma):
@@ -131,12 +137,14 @@ def test_a_zero_centred_penalty_damps_with_critical_strength_one(penalty, gamma)
     assert bool((eigenvalues.imag.abs() > 1e-6).all()) == (c < 1)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize(("gamma", "radius"), [(0.3, 2.6e-6), (1.0, 1e-21)])
 def test_r1_converges_as_fast_as_its_eigenvalues_say(gamma, radius):
     final = radii(dirac_gan(penalty="r1", penalty_weight=gamma), 0.2, 500)[-1].item()
     assert math.log10(final) == pytest.approx(math.log10(radius), abs=0.1)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ["minimax", "nonsaturating", "rpgan"])
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.2])
 def test_instance_noise_damps_too(name, sigma):
@@ -146,6 +154,7 @@ def test_instance_noise_damps_too(name, sigma):
     assert_same_eigenvalues(field_eigenvalues(dirac_gan(name, noise_std=sigma), ORIGIN), [a + root, a - root])
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 def test_wgan_diverges_clipped_or_not_and_gradient_penalties_round_one_do_not_save_it():
     """The penalty (|ψ| - 1)² does nothing where the equilibrium is, at ψ = 0. Mescheder's λ = 0.7 is our 0.35."""
     h = 0.2
@@ -164,6 +173,7 @@ def test_wgan_diverges_clipped_or_not_and_gradient_penalties_round_one_do_not_sa
     assert r1[-1] < 1e-3
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize(("h", "start"), [(0.1, 0.43), (0.2, 0.55), (0.4, 1.2)])
 def test_the_nonsaturating_gan_ends_on_a_limit_cycle(h, start):
     """Simultaneous steps: repelled within radius √(2h), attracted beyond it, by either road."""
@@ -171,6 +181,7 @@ def test_the_nonsaturating_gan_ends_on_a_limit_cycle(h, start):
     assert r[-200:].mean().item() == pytest.approx(math.sqrt(2 * h), rel=0.03)
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 def test_the_nonsaturating_gan_converges_sublinearly_when_players_alternate():
     """r ≈ √(8 / (h n)), so that 1/r² grows by h/8 a step: no eigenvalue tells, |λ| is one."""
     h = 0.2
@@ -189,6 +200,7 @@ def test_each_half_of_an_alternating_step_moves_one_player():
     assert after[0].item() == pytest.approx((x[0] + h * answer[0]).item())
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 @pytest.mark.parametrize("name", ALL_LOSSES)
 @pytest.mark.parametrize("h", [0.1, 0.5])
 def test_foreseeing_one_step_of_the_discriminator_makes_the_equilibrium_attract(name, h):
@@ -198,12 +210,14 @@ def test_foreseeing_one_step_of_the_discriminator_makes_the_equilibrium_attract(
     assert size.tolist() == pytest.approx([math.sqrt(1 - h**2 * a * b)] * 2, abs=1e-7)
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_the_deeper_the_foresight_the_stronger_the_pull():
     final = [radii(dirac_gan(), 0.2, 60, step=partial(unrolled, k=k))[-1].item() for k in (1, 3, 6)]
     assert final[0] < 1.3 and final[2] < final[1] < final[0]
     assert final[2] < 0.6
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("dim", [2, 3])
 def test_in_more_dimensions_every_axis_obeys_the_same_law(dim):
     one = by_size(field_eigenvalues(dirac_gan(penalty="r1", penalty_weight=0.3), ORIGIN))
@@ -216,11 +230,13 @@ def test_in_more_dimensions_every_axis_obeys_the_same_law(dim):
 EQUILIBRIUM = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)  # μ = 0, s = 1, D = 0
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ["minimax", "nonsaturating", "wasserstein", "hinge", "rpgan", "fgan_js"])
 def test_the_true_gaussian_is_an_equilibrium(name):
     assert vector_field(gaussian_gan(name), EQUILIBRIUM).abs().max().item() < 1e-12
 
 
+@pytest.mark.chapter(name="07_training_dynamics")
 @pytest.mark.parametrize("name", ["minimax", "nonsaturating"])
 def test_overlap_makes_the_equilibrium_attracting_where_the_loss_is_curved(name):
     """Nagarajan & Kolter 2017: absolutely continuous data suffice for the logistic loss; a linear loss still turns."""

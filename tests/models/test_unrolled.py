@@ -37,6 +37,7 @@ class Slope(torch.nn.Module):
         return self.rest + x @ self.psi
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("k", [0, 1, 4])
 def test_the_gradient_is_that_of_the_game_on_paper(loss, k):
@@ -49,6 +50,7 @@ def test_the_gradient_is_that_of_the_game_on_paper(loss, k):
     assert discriminator.psi.grad is None and discriminator.psi.item() == -0.6
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_foreseen_weights_are_those_of_gradient_descent():
     torch.manual_seed(0)
     discriminator = mlp.Discriminator(width=8)

@@ -13,6 +13,7 @@ def layer_and_maps(**options):
     return layer, torch.randn(3, 16, 5, 4)
 
 
+@pytest.mark.chapter(name="09_self_attention")
 @pytest.mark.parametrize("spectral", [False, True])
 def test_it_starts_as_the_identity_and_can_leave_it(spectral):
     layer, x = layer_and_maps(spectral=spectral)
@@ -22,6 +23,7 @@ def test_it_starts_as_the_identity_and_can_leave_it(spectral):
     assert layer.gamma.grad.abs() > 0
 
 
+@pytest.mark.chapter(name="09_self_attention")
 def test_the_fused_kernel_is_the_papers_formula_by_loops():
     """β_ji = exp(f_i·g_j) / Σ_i exp(f_i·g_j), o_j = v(Σ_i β_ji h(x_i)), y = γ o + x, position by position."""
     layer, x = layer_and_maps()
@@ -43,6 +45,7 @@ def test_the_fused_kernel_is_the_papers_formula_by_loops():
         torch.testing.assert_close(layer(x), 0.7 * o + x)
 
 
+@pytest.mark.chapter(name="09_self_attention")
 def test_rows_of_the_map_are_distributions_over_positions():
     layer, x = layer_and_maps()
     query, key, _ = layer.attend(x)
@@ -51,6 +54,7 @@ def test_rows_of_the_map_are_distributions_over_positions():
     torch.testing.assert_close(beta.sum(2), torch.ones(3, 20))
 
 
+@pytest.mark.chapter(name="09_self_attention")
 def test_moving_the_positions_about_moves_the_output_with_them():
     layer, x = layer_and_maps()
     with torch.no_grad():
@@ -61,6 +65,7 @@ def test_moving_the_positions_about_moves_the_output_with_them():
     torch.testing.assert_close(layer(shuffled), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.chapter(name="09_self_attention")
 def test_one_position_reaches_every_other():
     layer, x = layer_and_maps()
     with torch.no_grad():

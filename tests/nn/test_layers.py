@@ -22,6 +22,7 @@ def maps(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_pixel_norm_gives_every_position_unit_mean_square_and_forgets_scale():
     x = 7 * maps(2, 16, 3, 4) + 1
     y = pixel_norm(x)
@@ -33,6 +34,7 @@ def test_pixel_norm_gives_every_position_unit_mean_square_and_forgets_scale():
     assert pixel_norm(maps(3, 8)).shape == (3, 8)  # latents too
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 @pytest.mark.parametrize("make", [lambda: nn.Linear(300, 200), lambda: nn.Conv2d(32, 64, 3)])
 @pytest.mark.parametrize("gain", [1.0, math.sqrt(2)])
 def test_equalised_weights_are_stored_with_variance_one_and_act_with_hes(make, gain):
@@ -47,6 +49,7 @@ def test_equalised_weights_are_stored_with_variance_one_and_act_with_hes(make, g
     assert layer(x).std().item() == pytest.approx(gain, rel=0.05)
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_equalised_layers_keep_the_signal_through_depth_and_share_one_relative_speed():
     torch.manual_seed(0)
     net = nn.Sequential(*[m for _ in range(20) for m in (equalised(nn.Linear(256, 256)), nn.ReLU())])
@@ -63,6 +66,7 @@ def test_equalised_layers_keep_the_signal_through_depth_and_share_one_relative_s
     assert moves[0] == pytest.approx(0.01, rel=0.15)
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_minibatch_stddev_is_the_formula_group_by_group():
     x = maps(8, 3, 2, 5)
     y = minibatch_stddev(x, 4)
@@ -73,6 +77,7 @@ def test_minibatch_stddev_is_the_formula_group_by_group():
     assert torch.equal(MinibatchStddev(4)(x), y)
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_minibatch_stddev_sees_collapse_and_has_a_finite_gradient_there():
     x = maps(1, 3, 4, 4).repeat(4, 1, 1, 1).requires_grad_()
     statistic = minibatch_stddev(x)[:, 3]
@@ -82,6 +87,7 @@ def test_minibatch_stddev_sees_collapse_and_has_a_finite_gradient_there():
     assert minibatch_stddev(maps(2, 3, 4, 4), 4).shape == (2, 4, 4, 4)  # a batch smaller than the group
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_minibatch_discrimination_is_the_formula_by_loops():
     torch.manual_seed(0)
     layer, x = MinibatchDiscrimination(5, kernels=3, dim=2), maps(4, 5)
@@ -94,6 +100,7 @@ def test_minibatch_discrimination_is_the_formula_by_loops():
             torch.testing.assert_close(y[i, 5 + b], expected)
 
 
+@pytest.mark.chapter(name="08_mode_collapse")
 def test_minibatch_discrimination_sees_collapse():
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(5, kernels=3, dim=2)

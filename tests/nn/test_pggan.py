@@ -58,6 +58,7 @@ def test_every_stage_makes_and_reads_its_side(norm, n_classes):
     assert generator(100 * torch.randn(4, 5), y).abs().max() <= 1
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 @pytest.mark.parametrize("norm", NORMS)
 def test_at_alpha_0_the_grown_network_is_the_old_one_between_resizings(norm):
     """Bit for bit, whatever the new block has become, which receives no gradient yet."""
@@ -82,6 +83,7 @@ def test_at_alpha_0_the_grown_network_is_the_old_one_between_resizings(norm):
         assert all(p.grad.abs().max() == 0 for p in network.blocks["16"].parameters())
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 @pytest.mark.parametrize("norm", NORMS)
 def test_at_alpha_1_it_is_the_plain_network_and_the_old_path_costs_nothing(norm):
     """The whole chain of layers, written out, is all that runs."""
@@ -110,6 +112,7 @@ def test_at_alpha_1_it_is_the_plain_network_and_the_old_path_costs_nothing(norm)
             assert [name for name in ran if "end" not in name] == ["from_rgb.16", "blocks.16", "blocks.8"]
 
 
+@pytest.mark.chapter(name="10_progressive_growing")
 def test_in_between_it_is_the_mixture_of_figure_2():
     generator, discriminator = pair()
     z, x = torch.randn(4, 5), images(16, 4)

@@ -35,6 +35,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("steps", [1, 3])
 def test_written_out_it_is_torchs_through_training_and_evaluation(layer, steps):
@@ -67,6 +68,7 @@ def test_written_out_it_is_torchs_through_training_and_evaluation(layer, steps):
     assert torch.equal(before, mine.u)  # evaluation estimates nothing anew
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 @pytest.mark.parametrize("ratio", [0.5, 0.8, 0.9])
 def test_the_estimate_contracts_by_the_fourth_power_of_the_gap(ratio):
     w = with_singular_values([2.0, 2.0 * ratio, 0.1], 6, 9)
@@ -86,12 +88,14 @@ def test_the_estimate_contracts_by_the_fourth_power_of_the_gap(ratio):
         assert angles[i] / angles[i - 1] == pytest.approx(ratio**2, rel=0.02)
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 def test_many_steps_find_the_largest_singular_value():
     w = torch.randn(6, 9, generator=rng(), dtype=torch.float64)
     u, v = power_iteration(w, torch.ones(9, dtype=torch.float64), steps=500)
     assert sigma(w, u, v).item() == pytest.approx(torch.linalg.matrix_norm(w, 2).item())
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 def test_the_gradient_of_sigma_is_the_outer_product():
     w = torch.randn(4, 3, generator=rng(), dtype=torch.float64).requires_grad_()
     u, v = power_iteration(w, torch.ones(3, dtype=torch.float64), steps=500)
@@ -106,6 +110,7 @@ def circular(x, weight):
     return conv2d(pad(x, (0, k2 - 1, 0, k1 - 1), mode="circular"), weight)
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 @pytest.mark.parametrize(("out", "into", "kernel", "size"), [(3, 2, (3, 3), (5, 6)), (2, 4, (1, 3), (4, 4))])
 def test_the_fourier_norm_is_that_of_the_operator_as_one_big_matrix(out, into, kernel, size):
     weight = torch.randn(out, into, *kernel, generator=rng(), dtype=torch.float64)
@@ -117,6 +122,7 @@ def test_the_fourier_norm_is_that_of_the_operator_as_one_big_matrix(out, into, k
     torch.testing.assert_close(circular_conv_norm(weight, size), dense[0])
 
 
+@pytest.mark.chapter(name="06_lipschitz_and_spectral_norm")
 def test_the_reshaped_norm_is_another_number_within_its_bounds():
     ratios = []
     for seed in range(20):
