@@ -100,7 +100,8 @@ display(Markdown(markdown(["WGAN-GP, reported by", "samples / real pictures", "F
 
 # %% tags=["claim", "keep_output", "nbval-check-output"]
 reported = [fid for *_, fid in reports]
-print(f"the largest of the {len(reported)} numbers is {max(reported) / min(reported):.1f} times the smallest")
+ratio = max(reported) / min(reported)
+print(f"the largest of the {len(reported)} numbers is {ratio:.1f} times the smallest")
 
 # %% [markdown]
 # No line is a mistake. Between them lie other networks, other learning rates, other numbers of steps, an averaged generator or the last one,
@@ -123,15 +124,20 @@ print(f"the largest of the {len(reported)} numbers is {max(reported) / min(repor
 # - **SNGAN** {cite:p}`miyato2018spectral`: residual networks, spectral normalisation in the discriminator, the hinge loss; five to one as well.
 
 # %% tags=["key"]
-FIVE_TO_ONE = {"network": "resnet", "n_dis": 5, "beta1": 0.0, "beta2": 0.9, "schedule": "linear", "width_d": 2 * width}
+FIVE_TO_ONE = {
+    "network": "resnet",
+    "n_dis": 5,
+    "beta1": 0.0,
+    "beta2": 0.9,
+    "schedule": "linear",
+    "width_d": 2 * width,
+}
+CRITIC = {"loss": "wasserstein", "norm": "none", "penalty": "wgan_gp", "penalty_weight": 10.0}
+SPECTRAL = {"loss": "hinge", "norm": "spectral"}
 VARIANTS = {
     "dcgan": Variant("DCGAN", {"network": "dcgan", "norm": "batch", "batch_size": 2 * batch_size}),
-    "wgan_gp": Variant(
-        "WGAN-GP",
-        FIVE_TO_ONE
-        | {"loss": "wasserstein", "norm": "none", "penalty": "wgan_gp", "penalty_weight": 10.0, "width_g": 2 * width},
-    ),
-    "sngan": Variant("SNGAN", FIVE_TO_ONE | {"loss": "hinge", "norm": "spectral", "width_g": 4 * width}),
+    "wgan_gp": Variant("WGAN-GP", FIVE_TO_ONE | CRITIC | {"width_g": 2 * width}),
+    "sngan": Variant("SNGAN", FIVE_TO_ONE | SPECTRAL | {"width_g": 4 * width}),
 }
 playing = chosen(VARIANTS, variant)
 
@@ -259,6 +265,6 @@ assert epochs == {"dcgan": 256, "sngan": 640} and 100_000 * epochs["dcgan"] / ep
 # %% [markdown]
 # ## Where this goes
 #
-# How fast the same networks come to a given distance is [the race](speedrun); which piece of DCGAN's advice survives is [measured one by
+# How fast the same networks come to a given distance is {doc}`the race <speedrun>`; which piece of DCGAN's advice survives is [measured one by
 # one](dcgan_tips); what a newer loss and newer networks add, [on a fixed budget](modern_baseline). The runs of this experiment stand on its
 # [results page](../results/gan_cifar10).
