@@ -9,6 +9,8 @@ import latexcodec  # noqa: F401 (the codec "ulatex")
 import pytest
 from pybtex.database import BibliographyData, Entry, parse_file, parse_string
 
+from book.tools.letters import lettered
+
 BOOK = Path(__file__).parent.parent / "book"
 SOURCES = parse_file(str(BOOK / "references.bib"))
 DOI = re.compile(r"10\.\d{4,9}/[^\s{}]+")
@@ -99,6 +101,27 @@ def badly_named(key: str, entry: Entry) -> list[str]:
 
 def test_every_source_can_be_found_and_is_well_formed():
     assert faults(SOURCES) == []
+
+
+def test_works_of_the_same_authors_and_year_get_a_letter_by_title_and_others_none():
+    one = GOOD.replace(", year", ",\n  year")
+    lone = one.replace("kingma2015adam", "lone").replace("2015", "2016")
+    first = one.replace("kingma2015adam", "first").replace("{Adam", "{Aardvark")
+    found = parse_string(lettered("\n\n".join((one, lone, first))), "bibtex").entries
+    years = {key: entry.fields["year"] for key, entry in found.items()}
+    assert years == {"kingma2015adam": "2015b", "lone": "2016", "first": "2015a"}
+
+
+def test_of_all_sources_no_two_are_cited_alike():
+    with_letters = parse_string(lettered((BOOK / "references.bib").read_text()), "bibtex").entries
+    assert len(with_letters) == len(SOURCES.entries)
+    seen = set()
+    for key, entry in with_letters.items():
+        names = [" ".join(p.last_names) for p in entry.persons["author"]]
+        cited = (*(names if len(names) < 3 else [names[0], "et al."]), entry.fields["year"])
+        assert cited not in seen, key
+        seen.add(cited)
+        assert entry.fields["year"][:4] == SOURCES.entries[key].fields["year"]
 
 
 def test_no_source_stands_twice():

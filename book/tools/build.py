@@ -23,6 +23,7 @@ from ganbook.execution import EXECUTED, FAILURE
 from ganbook.results import COMPLETE, METRICS
 
 BOOK, RUNS, TESTS = Path("book"), Path("runs"), Path("tests")
+BIBLIOGRAPHY = "references.bib"  # under book/
 COMMITTED = BOOK / "results"  # records that are kept in git
 DOWNLOADS = ("results", "runs")  # executed notebooks there are files to be downloaded, no pages
 NOT_STAGED = {"_build", "tools", "results", "measurements", "decisions", "__pycache__"}
@@ -77,7 +78,7 @@ def stage(scale: str) -> None:
     Raises:
         DataError: a record is damaged, or table of contents and notebooks do not match.
     """
-    from book.tools import cards, chapters, claims, pages, reference, status, thesis
+    from book.tools import cards, chapters, claims, letters, pages, reference, status, thesis
 
     paths = Paths.at(scale)
     experiments = load_experiments()
@@ -101,6 +102,7 @@ def stage(scale: str) -> None:
     staged |= made[f"book/{claims.SOURCES}"]
     check_contents(staged)
     staged["_toc.yml"] = partial(contents, experiments)
+    staged[BIBLIOGRAPHY] = letters.lettered((BOOK / BIBLIOGRAPHY).read_text()).encode
     staged["pages.json"] = partial(_origins, runs, made)
     digests = {name: _write_if_changed(paths.source / name, content()) for name, content in sorted(staged.items())}
     for file in [file for file in paths.source.rglob("*") if file.is_file()]:
