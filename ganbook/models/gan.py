@@ -266,11 +266,12 @@ class GAN:
         """
         check_batch(real, labels, self.n_classes, batchnorm=self.batchnorm)
         kept, self._kept = self._kept, None
-        reused = kept is not None and len(kept[0]) == len(real) and kept[1] is labels
-        if not reused:
+        if kept is not None and (len(kept[0]) != len(real) or kept[1] is not labels):
+            kept = None  # made for another batch
+        if kept is None:
             self.speed.begin_step()  # kept fakes would not outlast it
         with frozen(self.discriminator):
-            fake = kept[0] if kept is not None and reused else self._fakes(len(real), labels)
+            fake = self._fakes(len(real), labels) if kept is None else kept[0]
             judge = self._foreseen(real, fake, labels) if self.unroll else self.discriminator
             with self.speed.autocast(self.device):
                 fake_logits = full(judge(fake, labels))
