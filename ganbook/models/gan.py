@@ -357,6 +357,7 @@ class GAN:
                     if value.shape == parameter.shape:
                         moments[key] = torch.empty_like(parameter).copy_(value)
         self.rng.set_state(state["rng"])
+        self._kept = None  # fakes of other weights
         self.steps_done = state.get("steps_done", 0)  # a file without it is older than schedules
         self._set_rates()
         if self.augment_p is not None:

@@ -176,6 +176,10 @@ def test_fakes_are_reused_once_and_only_for_the_batch_they_were_made_for():
     for other in ((real[:6], labels[:6]), (real, labels.flip(0))):
         assert passes_of_the_generator(gan, [("discriminator", shown), ("generator", other)]) == [1, 1]
     assert passes_of_the_generator(small_gan(), rounds[:2]) == [1, 1]
+    state = gan.state_dict()
+    gan.discriminator_step(real, labels)
+    gan.load_state_dict(state)
+    assert passes_of_the_generator(gan, [("generator", shown)]) == [1]  # what was kept belonged to other weights
 
 
 def test_smoothed_targets_bound_the_logits_of_the_reals():
