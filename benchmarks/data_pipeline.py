@@ -21,7 +21,7 @@ from torch import Tensor
 
 import ganbook._torchvision  # noqa: F401
 from ganbook import data
-from ganbook.data.pictures import Folder, Zip
+from ganbook.data.pictures import opened
 
 
 def main() -> None:
@@ -71,8 +71,7 @@ def usual(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Tensor,
     """What most codes do: decode, resize and convert every picture in every epoch."""
     from torchvision import datasets, transforms
 
-    kind, _, path = arguments.name.partition(":")
-    place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+    place = opened(arguments.name)
     target = folder / "pictures"
     target.mkdir(parents=True)
     for i in range(min(len(place.names), 4000)):

@@ -42,7 +42,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganbook import data
 from ganbook._torchvision import torchvision
-from ganbook.data.pictures import Folder, Zip
+from ganbook.data.pictures import opened
 from ganbook.models.gan import GAN
 from ganbook.nn.families import FAMILIES, Sizes
 from ganbook.speed import Speed
@@ -211,25 +211,16 @@ def customary(s: Setting, folder: Path) -> Loop:
     return run
 
 
-def load(name: str, resolution: int) -> data.ImageSet:
-    return (
-        data.load(name, resolution=resolution)
-        if name == "emoji"
-        else data.load(name, split="all", resolution=resolution)
-    )
-
-
 def write_pictures(name: str, folder: Path) -> None:
     """Into class folders, as they come."""
     if name == "emoji":
-        images = data.load("emoji", resolution=64)
+        images = data.load("emoji", split="all", resolution=64)
         for i, (picture, label) in enumerate(zip(images.images, images.labels, strict=True)):
             path = folder / str(label) / f"{i}.png"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(picture.transpose(1, 2, 0)).save(path)
         return
-    kind, _, path = name.partition(":")
-    place = Folder(Path(path)) if kind == "folder" else Zip(Path(path))
+    place = opened(name)
     (folder / "all").mkdir()
     for i, picture in enumerate(place.names):
         (folder / "all" / f"{i}{Path(picture).suffix}").write_bytes(place.read(i))
@@ -237,7 +228,7 @@ def write_pictures(name: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def contenders(s: Setting, names: list[str]) -> Iterator[dict[str, Loop]]:
-    images = load(s.pictures, s.case.resolution)
+    images = data.load(s.pictures, split="all", resolution=s.case.resolution)
     with tempfile.TemporaryDirectory() as folder:
         if CUSTOMARY in names:
             write_pictures(s.pictures, Path(folder))
@@ -318,7 +309,7 @@ def matrix_flops(device: torch.device, kind: torch.dtype) -> float:
 
 
 def report_switches(s: Setting, *, steps: int, rounds: int) -> None:
-    images = load(s.pictures, s.case.resolution)
+    images = data.load(s.pictures, split="all", resolution=s.case.resolution)
     graphs = s.device.type == "cuda"  # without a GPU they are compilation once more
     chosen = {name: speed for name, speed in SWITCHES.items() if graphs or speed.compile != "reduce-overhead"}
     loops = {name: ours(s, images, speed=speed) for name, speed in chosen.items()}

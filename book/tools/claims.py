@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,8 +162,9 @@ def _held(held: Sequence[Law]) -> list[str]:
     """What a chapter's tests hold, a line a file."""
     if not held:
         return []
-    files = {law.file: [other.sentence for other in held if other.file == law.file] for law in held}
-    return ["Held by tests:", "", *(f"- `{file}`: {'; '.join(names)}" for file, names in files.items()), ""]
+    files = groupby(held, key=lambda law: law.file)  # they come by file
+    rows = (f"- `{file}`: {'; '.join(law.sentence for law in group)}" for file, group in files)
+    return ["Held by tests:", "", *rows, ""]
 
 
 def _row(statement: Statement) -> list[str]:

@@ -173,6 +173,16 @@ class Subset:
         return self.place.read(self.indices[index])
 
 
+def opened(name: str) -> Place:
+    """The pictures of the user's own that ``folder:PATH`` or ``zip:PATH`` names.
+
+    Raises:
+        DataError: nothing there, or nothing in it that is a picture.
+    """
+    kind, _, path = name.partition(":")
+    return Folder(Path(path).expanduser()) if kind == "folder" else Zip(Path(path).expanduser())
+
+
 def labels_of(names: Sequence[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Labels from the folder that each picture lies in, `(N,)` int64, and the classes by name.
 

@@ -21,7 +21,7 @@ from ganbook.data import embedded
 from ganbook.data.catalog import CATALOG, OWN, Entry, entry_of
 from ganbook.data.fetch import data_root, extract, verify_once
 from ganbook.data.idx import parse_idx
-from ganbook.data.pictures import Folder, Lmdb, Place, Subset, Zip, decode, labels_of, splits_of
+from ganbook.data.pictures import Folder, Lmdb, Place, Subset, Zip, decode, labels_of, opened, splits_of
 from ganbook.data.prepare import CROPS, OnError, Prepared, Preset, prepare
 from ganbook.errors import DataError, InputError, unknown_name
 
@@ -159,8 +159,9 @@ def load(
     if kind in ("folder", "zip"):
         if not path:
             raise InputError(f"Name your pictures as {' or '.join(OWN)}, got {name!r}.")
-        place: Place = Folder(Path(path).expanduser()) if kind == "folder" else Zip(Path(path).expanduser())
-        return _own(f"{kind}:{Path(path).stem}", place, split, resolution, crop or "center", filter, progress, on_error)
+        return _own(
+            f"{kind}:{Path(path).stem}", opened(name), split, resolution, crop or "center", filter, progress, on_error
+        )
     entry = entry_of(name)
     if split != "all" and split not in entry.splits:
         raise InputError(f"{entry.title} has the splits {', '.join(entry.splits)} and all, got {split!r}.")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ganbook.data.catalog import CATALOG, OWN, entry_of
 from ganbook.data.fetch import data_root
-from ganbook.data.pictures import Folder, Place, Subset, Zip
+from ganbook.data.pictures import Folder, Place, Subset, Zip, opened
 from ganbook.data.prepare import Preset, prepare
 from ganbook.data.sets import DEFAULT_RESOLUTION, ImagePairs, ImageSet, load, own_split, present
 from ganbook.errors import DataError, InputError, unknown_name
@@ -42,7 +42,7 @@ def load_pairs(
         return ImagePairs(a, b)
     kind, _, path = name.partition(":")
     if kind in ("folder", "zip") and path:
-        place: Place = Folder(Path(path).expanduser()) if kind == "folder" else Zip(Path(path).expanduser())
+        place = opened(name)
         label = f"{kind}:{Path(path).stem}"
     else:
         pairs = [n for n, e in CATALOG.items() if e.kind == "pairs"]
